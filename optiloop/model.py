@@ -1,0 +1,404 @@
+"""The nouns of optiloop: frozen values, three enums, two protocols. Pure.
+
+A quantity carries its unit in its name unless its type says it. Absence is None, never a number.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import NewType, Protocol
+
+Seconds = NewType("Seconds", float)
+
+
+class Direction(StrEnum):
+    """Which way a metric gets better."""
+
+    MINIMIZE = "minimize"
+    MAXIMIZE = "maximize"
+
+    @property
+    def sign(self) -> int:
+        """+1 when smaller is better, -1 when larger is: `sign * (champion - candidate)` is a gain."""
+        return 1 if self is Direction.MINIMIZE else -1
+
+
+class Noise(StrEnum):
+    """How a metric varies when the same code is measured again (docs/decision.md)."""
+
+    TIMING = "timing"
+    DETERMINISTIC = "deterministic"
+
+
+class Status(StrEnum):
+    """How an experiment ended. Only KEEP moves the branch."""
+
+    KEEP = "keep"
+    DISCARD = "discard"
+    DUPLICATE = "duplicate"
+    GATE_FAILED = "gate_failed"
+    CRASH = "crash"
+    VIOLATION = "violation"
+    NO_PROPOSAL = "no_proposal"
+
+
+# --- a target: what may be edited, how it is judged right, how it is judged better -------------------
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command to run in the target's folder.
+
+    `line` is an argv, or one string: split like a shell splits words, run by `sh -c` only where it
+    holds shell syntax. `timeout` is the wall-clock budget after which its whole process tree dies.
+    """
+
+    line: str | tuple[str, ...]
+    timeout: Seconds = Seconds(60.0)
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A command that must exit 0 before a candidate is measured."""
+
+    name: str
+    command: Command
+
+
+@dataclass(frozen=True)
+class Metric:
+    """The one number that decides, and how to get it.
+
+    `parser` names a parser (see parsers); `options` are its own keys, e.g. `pattern` for regex.
+    `min_effect` is the smallest relative gain worth keeping (0.005 = half a percent).
+    """
+
+    name: str
+    command: Command
+    direction: Direction = Direction.MINIMIZE
+    unit: str = ""
+    parser: str = "metric-line"
+    options: Mapping[str, str] = field(default_factory=dict)
+    noise: Noise = Noise.TIMING
+    min_effect: float = 0.005
+
+
+@dataclass(frozen=True)
+class Guard:
+    """A secondary metric of the metric's command that may not get worse than a factor of the champion's."""
+
+    metric: str
+    max_ratio: float | None = None
+    min_ratio: float | None = None
+
+
+@dataclass(frozen=True)
+class Policy:
+    """How much proof a keep needs (docs/decision.md).
+
+    `alpha` bounds the probability of keeping a candidate that is not better, at any stopping time.
+    `kappa` is the smallest effect looked for, in units of the noise. `max_pairs` bounds the samples.
+    """
+
+    alpha: float = 0.01
+    kappa: float = 1.0
+    max_pairs: int = 30
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Wall-clock limits; None is no limit. `cycle` bounds one experiment's measuring, `run` a whole run."""
+
+    cycle: Seconds | None = None
+    run: Seconds | None = None
+
+
+@dataclass(frozen=True)
+class Target:
+    """What may be edited, how it is judged right, and how it is judged better.
+
+    `root` is the target's folder; all paths in `editable` and `context` are relative to it, with `/`.
+    """
+
+    name: str
+    root: Path
+    editable: tuple[str, ...]
+    metric: Metric
+    goal: str = ""
+    gates: tuple[Gate, ...] = ()
+    guards: tuple[Guard, ...] = ()
+    holdout: Command | None = None
+    diagnose: Command | None = None
+    context: tuple[str, ...] = ()
+    policy: Policy = Policy()
+    budget: Budget = Budget()
+    files_per_change: int = 1
+
+
+# --- between loop and proposer -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a proposal cost to obtain. Embedded proposers cost nothing."""
+
+    usd: float = 0.0
+    tokens: int = 0
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """One earlier experiment as a proposer needs it.
+
+    `result` fingerprints the whole program it proposed, `change` the definitions it changed, before
+    and after; both are None where nothing was proposed. `champion` is the champion's metric at the
+    time, `effect` how many times better the candidate was; None where it was not measured.
+    """
+
+    id: str
+    status: Status
+    origin: str
+    family: str
+    hypothesis: str
+    reason: str
+    result: str | None
+    change: str | None
+    tags: tuple[str, ...]
+    parent: str
+    champion: float | None
+    effect: float | None
+    seconds: float
+    cost: Cost
+
+
+class Recall(Protocol):
+    """What the log remembers, for a proposer's questions. Each answer costs the same at any log length."""
+
+    def result(self, fingerprint: str) -> Lesson | None:
+        """The latest experiment that ended in this very program, or None."""
+
+    def change(self, fingerprint: str) -> Lesson | None:
+        """The latest experiment that made this very change on any base, or None."""
+
+    def tagged(self, tag: str) -> Lesson | None:
+        """The latest experiment with this tag, or None."""
+
+    def spent(self, origin: str, family: str | None = None) -> Spent:
+        """What the experiments of one proposer (and family) have gained and used so far."""
+
+    def latest(self, count: int) -> tuple[Lesson, ...]:
+        """The newest `count` experiments, oldest first."""
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What a group of experiments used and gained: `gain` is the sum of log(effect) over the kept ones."""
+
+    experiments: int = 0
+    kept: int = 0
+    gain: float = 0.0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Brief:
+    """All that a proposer sees.
+
+    `source` maps each editable path to the champion's text; `context` the read-only files shown.
+    `profile` maps a name (of a function, usually) to its share of the metric, where the benchmark or
+    the diagnose command tells. `folder` holds a throw-away copy of the target. `seed` is this cycle's
+    randomness: the same log and seed give the same brief.
+    """
+
+    goal: str
+    source: Mapping[str, str]
+    metric: Metric
+    recall: Recall
+    seed: int
+    folder: Path
+    champion: float | None = None
+    context: Mapping[str, str] = field(default_factory=dict)
+    profile: Mapping[str, float] = field(default_factory=dict)
+    diagnosis: str = ""
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """One change: the whole new text of each file it edits, and why.
+
+    `family` groups ideas of one kind ("memoise"); `origin` names the proposer; `tags` are for its own use.
+    """
+
+    edits: Mapping[str, str]
+    hypothesis: str
+    origin: str
+    family: str = ""
+    tags: tuple[str, ...] = ()
+    cost: Cost = Cost()
+
+
+class Proposer(Protocol):
+    """Anything that proposes one change at a time."""
+
+    def propose(self, brief: Brief) -> Proposal | None:
+        """Return the next change worth an experiment, or None when nothing is left to propose.
+
+        Raises ProposerError (with its cost) when it tried and failed: the cycle is logged as
+        `no_proposal` and the loop goes on.
+        """
+
+
+# --- measuring and deciding --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One run of the metric's command: every number it gave, by name, and what it took."""
+
+    values: Mapping[str, float]
+    seconds: float
+    cpu_seconds: float
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Champion and candidate, measured back to back with the same seed, in a random order."""
+
+    champion: Sample
+    candidate: Sample
+    candidate_first: bool
+    seed: int
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """The pairs of one experiment, in the order they were taken, and the noise scale they are judged by.
+
+    `scale` is the robust standard deviation of log(champion/candidate) for equal code, or None for a
+    deterministic metric. `confirmed` is the candidate's metric in a second run, taken before a
+    deterministic keep; None where none was needed.
+    """
+
+    pairs: tuple[Pair, ...]
+    scale: float | None = None
+    confirmed: float | None = None
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A confidence interval; an end is infinite where the samples do not bound it."""
+
+    low: float
+    high: float
+
+    def __post_init__(self) -> None:
+        if math.isnan(self.low) or math.isnan(self.high) or self.low > self.high:
+            raise ValueError(f"not an interval: {self.low} .. {self.high}")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How an experiment ended and why.
+
+    `effect` is how many times better the candidate is (2.0 = twice as fast, or twice the score),
+    `interval` its interval, `evidence` the e-value reached; None where nothing was measured.
+    """
+
+    status: Status
+    reason: str
+    effect: float | None = None
+    interval: Interval | None = None
+    evidence: float | None = None
+
+    @property
+    def kept(self) -> bool:
+        return self.status is Status.KEEP
+
+
+@dataclass(frozen=True)
+class GateResult:
+    """What one gate said; `reason` is empty where it passed."""
+
+    name: str
+    passed: bool
+    reason: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What became of one proposal, up to the first "no"."""
+
+    verdict: Verdict
+    gates: tuple[GateResult, ...] = ()
+    measurement: Measurement | None = None
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One line of the log.
+
+    `parent` is the champion's commit the candidate was compared with, `commit` the one a keep made.
+    `previous` is the SHA-256 of the line before; empty in the first. `time` is UTC, ISO 8601.
+    """
+
+    id: str
+    time: str
+    target: str
+    parent: str
+    status: Status
+    reason: str
+    origin: str
+    family: str
+    hypothesis: str
+    tags: tuple[str, ...]
+    cost: Cost
+    result: str | None
+    change: str | None
+    diff: str
+    gates: tuple[GateResult, ...]
+    measurement: Measurement | None
+    effect: float | None
+    interval: Interval | None
+    evidence: float | None
+    seconds: float
+    seed: int
+    commit: str | None = None
+    previous: str = ""
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """What measuring the unchanged target against itself showed, before the first experiment.
+
+    `value` is the metric's median, `nulls` the log ratios of equal code, `scale` their robust standard
+    deviation (None for a deterministic metric), `seconds` what one sample took.
+    """
+
+    commit: str
+    value: float
+    nulls: tuple[float, ...]
+    scale: float | None
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A fresh measurement of the baseline against a champion, taken after the last decision, never fed back.
+
+    `ratio` is how many times better the champion is, `interval` its 95 % interval; None where either
+    side gave no number, or where the ratio has no meaning (a metric of zero or below).
+    """
+
+    commit: str
+    time: str
+    pairs: int
+    baseline: float
+    champion: float
+    ratio: float | None
+    interval: Interval | None
