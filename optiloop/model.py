@@ -209,7 +209,8 @@ class Spent:
 class Brief:
     """All that a proposer sees.
 
-    `source` maps each editable path to the champion's text; `context` the read-only files shown.
+    `source` maps each editable path to the champion's text, `baseline` to the text the campaign began
+    with; `context` holds the read-only files shown.
     `profile` maps a name (of a function, usually) to its share of the metric, where the benchmark or
     the diagnose command tells. `folder` holds a throw-away copy of the target. `seed` is this cycle's
     randomness: the same log and seed give the same brief.
@@ -222,6 +223,7 @@ class Brief:
     seed: int
     folder: Path
     champion: float | None = None
+    baseline: Mapping[str, str] = field(default_factory=dict)
     context: Mapping[str, str] = field(default_factory=dict)
     profile: Mapping[str, float] = field(default_factory=dict)
     diagnosis: str = ""
@@ -258,7 +260,7 @@ class Proposer(Protocol):
 
 @dataclass(frozen=True)
 class Sample:
-    """One run of the metric's command: every number it gave, by name, and what it took."""
+    """One run of the metric's command: the metric and the guarded numbers by name, and what it took."""
 
     values: Mapping[str, float]
     seconds: float
@@ -281,12 +283,14 @@ class Measurement:
 
     `scale` is the robust standard deviation of log(champion/candidate) for equal code, or None for a
     deterministic metric. `confirmed` is the candidate's metric in a second run, taken before a
-    deterministic keep; None where none was needed.
+    deterministic keep; None where none was needed. `secondary` holds the metrics that decide nothing:
+    name -> (median of the champion's, median of the candidate's).
     """
 
     pairs: tuple[Pair, ...]
     scale: float | None = None
     confirmed: float | None = None
+    secondary: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,132 @@
+"""The experiment log on disk: append one line, read the new ones. Touches files.
+
+Append-only JSON Lines, each line fsync'd and holding the SHA-256 of the line before. A torn last line (no
+newline: the process died while writing) is an experiment that never ended: readers ignore it, the next
+append cuts it. Any other bad line is an error with file and line.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from optiloop.errors import LedgerError
+from optiloop.model import Experiment
+from optiloop.record import RecordError, decode, digest, encode
+
+
+class Ledger:
+    """One campaign's log. `new()` yields what was appended since the last call, by anyone."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._identity: tuple[int, int] | None = None
+        self._offset = 0
+        self._line = 0
+        self._previous = ""
+
+    def new(self) -> Iterator[Experiment]:
+        """Yield the experiments not yet yielded, checking the chain. Raises LedgerError at a bad line."""
+        if not self.path.exists():
+            return
+        with self.path.open("rb") as file:
+            self._recognise(os.fstat(file.fileno()))
+            file.seek(self._offset)
+            for raw in file:
+                if not raw.endswith(b"\n"):
+                    return
+                experiment = self._checked(raw[:-1])
+                self._offset += len(raw)
+                yield experiment
+
+    def rewritten(self) -> bool:
+        """Whether the file is no longer the one read so far: another file, or shorter than it was."""
+        if self._identity is None:
+            return False
+        try:
+            now = self.path.stat()
+        except FileNotFoundError:
+            return True
+        return (now.st_dev, now.st_ino) != self._identity or now.st_size < self._offset
+
+    def append(self, experiment: Experiment) -> Experiment:
+        """Write one experiment to the end and to the disk; return it as written, with its chain hash.
+
+        Call it when `new()` is exhausted, and only under the workspace's lock. When the disk is full
+        nothing of the line remains.
+        """
+        chained = replace(experiment, previous=self._previous)
+        line = encode(chained)
+        try:
+            self._write(line + b"\n")
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise LedgerError(f"{self.path}: cannot append: {reason}; free space, then run again") from None
+        self._offset += len(line) + 1
+        self._line += 1
+        self._previous = digest(line)
+        return chained
+
+    def _write(self, data: bytes) -> None:
+        created = not self.path.exists()
+        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        try:
+            os.ftruncate(descriptor, self._offset)  # a torn tail, if there is one
+            try:
+                written = os.write(descriptor, data)
+                while written < len(data):
+                    written += os.write(descriptor, data[written:])
+                os.fsync(descriptor)
+            except OSError:
+                os.ftruncate(descriptor, self._offset)
+                raise
+            status = os.fstat(descriptor)
+            self._identity = (status.st_dev, status.st_ino)
+        finally:
+            os.close(descriptor)
+        if created:
+            sync_folder(self.path.parent)
+
+    def _recognise(self, status: os.stat_result) -> None:
+        identity = (status.st_dev, status.st_ino)
+        if self._identity not in (None, identity):
+            raise LedgerError(f"{self.path}: another file took its place while it was read; run again")
+        self._identity = identity
+
+    def _checked(self, line: bytes) -> Experiment:
+        self._line += 1
+        try:
+            experiment = decode(line)
+        except RecordError as error:
+            raise self._broken(str(error)) from None
+        if experiment.previous != self._previous:
+            raise self._broken("the hash chain breaks here: this line or the one before was changed")
+        self._previous = digest(line)
+        return experiment
+
+    def _broken(self, reason: str) -> LedgerError:
+        return LedgerError(
+            f"{self.path}:{self._line}: {reason}; restore the line from a backup, or `--fresh`"
+        )
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a created or renamed entry of this folder survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Replace a small file so that a reader, or a crash, sees either the old or the new whole text."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    with temporary.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    sync_folder(path.parent)

@@ -1,0 +1,434 @@
+"""The loop: one experiment a cycle, kept or not, and a line in the log either way. Effect.
+
+Everything a cycle knows comes from the disk; what is held in memory is a cache of it. Kill it anywhere.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import secrets
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from optiloop.diff import unified
+from optiloop.errors import LedgerError, ProposerError, TargetError, WorkspaceError
+from optiloop.ledger import Ledger
+from optiloop.measure import Judge
+from optiloop.memory.fingerprint import change_fingerprint, result_fingerprint
+from optiloop.memory.history import History, as_recall
+from optiloop.model import (
+    Baseline,
+    Brief,
+    Claim,
+    Cost,
+    Experiment,
+    Finding,
+    GateResult,
+    Measurement,
+    Proposal,
+    Proposer,
+    Status,
+    Target,
+    Verdict,
+)
+from optiloop.parsers import MetricError, parse
+from optiloop.record import RecordError, decode, encode
+from optiloop.sandbox import private_folder, run
+from optiloop.state import Calibration, State
+from optiloop.workspace import Place, Workspace, locate, locked
+
+ARTIFACT_LIMIT = 128 * 1024
+_CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A proposal, its fingerprints, and what became of it."""
+
+    proposal: Proposal
+    finding: Finding
+    result: str | None = None
+    change: str | None = None
+
+
+class Engine:
+    """Runs experiments on one target with one proposer. Make it with `Engine.opened`.
+
+    `seed` makes proposers that draw lots repeatable. `review` is asked before a novel proposal is run;
+    a proposal it declines is logged as a discard.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        proposer: Proposer,
+        place: Place,
+        *,
+        seed: int = 0,
+        review: Callable[[Proposal, str], bool] | None = None,
+    ) -> None:
+        self.target = target
+        self.proposer = proposer
+        self.seed = seed
+        self.review = review
+        self.workspace = Workspace(place, target.name, target.editable)
+        self.ledger = Ledger(place.home / "experiments.jsonl")
+        self.state = State(place.home)
+        self.judge = Judge(target, self.workspace.scratch)
+        self._history: History | None = None
+        self._origin: Mapping[str, str] = {}
+        self._diagnosed: tuple[str, str] = ("", "")
+
+    @classmethod
+    @contextmanager
+    def opened(
+        cls,
+        target: Target,
+        proposer: Proposer,
+        *,
+        seed: int = 0,
+        fresh: bool = False,
+        review: Callable[[Proposal, str], bool] | None = None,
+    ) -> Iterator[Engine]:
+        """Take the lock, put the disk in order, and go on where the last loop ended, or begin.
+
+        `fresh` first sets an earlier campaign aside, whole. Raises WorkspaceError where another loop
+        works, LedgerError where the log is broken.
+        """
+        place = locate(target.root, target.name, target.editable[0])
+        engine = cls(target, proposer, place, seed=seed, review=review)
+        with locked(place, since=_now()):
+            if fresh:
+                engine.workspace.archive()
+            engine.workspace.open()
+            engine.judge.phase = "reading the log"
+            engine.history()
+            yield engine
+
+    @property
+    def phase(self) -> str:
+        """What is being done now, in a few words."""
+        return self.judge.phase
+
+    # --- the loop ----------------------------------------------------------------------------------
+
+    def cycles(self) -> Iterator[Experiment]:
+        """Run experiments until nothing is left to propose. Stop rules are the caller's."""
+        while (experiment := self.cycle()) is not None:
+            yield experiment
+
+    def cycle(self) -> Experiment | None:
+        """Run one experiment; None when nothing is left to propose.
+
+        Kill it anywhere: the next cycle starts from what the disk says.
+        """
+        self.workspace.restore()
+        history = self.history()
+        source, parent = self.workspace.source(), self.workspace.head()
+        started = time.monotonic()
+        attempt = self._attempt(source, parent, history)
+        if attempt is None:
+            return None
+        experiment = self._experiment(attempt, source, parent, history, time.monotonic() - started)
+        if attempt.finding.verdict.kept:
+            message = f"{experiment.hypothesis}\n\n{experiment.reason}\n\n{encode(experiment).decode()}"
+            commit = self.workspace.commit(attempt.proposal.edits, message)
+            experiment = replace(experiment, commit=commit)
+        self._save_artifacts(experiment.id)
+        return self._append(experiment, history)
+
+    def history(self) -> History:
+        """What the log says now. Adopts a kept commit whose line was never written."""
+        if self._history is None or self.ledger.rewritten():
+            calibration = self.state.calibration()
+            self.ledger = Ledger(self.ledger.path)
+            self._history = History(self.target.metric, calibration.baseline.nulls if calibration else ())
+        for experiment in self.ledger.new():
+            self._history.add(experiment)
+        self._adopt(self._history)
+        return self._history
+
+    def _adopt(self, history: History) -> None:
+        """The process died between commit and log line: the commit's message holds the line."""
+        head, expected = self.workspace.head(), history.head or self.workspace.root_commit
+        if head == expected:
+            return
+        orphan = _recorded(self.workspace.message(head))
+        if orphan is None or orphan.parent != expected:
+            raise LedgerError(
+                f"{self.ledger.path}: the log ends at commit {expected[:10]}, branch {self.workspace.branch} "
+                f"at {head[:10]}; `optiloop verify` says more, --fresh begins anew"
+            )
+        self._append(replace(orphan, commit=head), history)
+
+    def _append(self, experiment: Experiment, history: History) -> Experiment:
+        written = self.ledger.append(experiment)
+        history.add(written)
+        return written
+
+    # --- one attempt: cheapest question first, the first "no" is the verdict --------------------------
+
+    def _attempt(self, source: Mapping[str, str], parent: str, history: History) -> Attempt | None:
+        self.judge.artifacts.clear()
+        self.judge.phase = "proposing"
+        try:
+            proposal = self.proposer.propose(self.brief(source, parent, history))
+        except ProposerError as error:
+            nothing = Proposal({}, "", type(self.proposer).__name__.lower(), cost=error.cost or Cost())
+            return Attempt(nothing, _no(Status.NO_PROPOSAL, str(error)))
+        if proposal is None:
+            return None
+        if forbidden := _forbidden(proposal, self.target):
+            return Attempt(proposal, _no(Status.VIOLATION, forbidden))
+        after = {**source, **proposal.edits}
+        result, change = result_fingerprint(after), change_fingerprint(source, after)
+        if known := _known(result, source, history):
+            return Attempt(proposal, _no(Status.DUPLICATE, known), result, change)
+        if self.review is not None and not self.review(proposal, unified(source, after)):
+            return Attempt(proposal, _no(Status.DISCARD, "declined"), result, change)
+        return Attempt(proposal, self._evaluate(proposal, parent, history), result, change)
+
+    def brief(self, source: Mapping[str, str], parent: str, history: History) -> Brief:
+        """All that a proposer sees of this cycle."""
+        calibration = self.state.calibration() if len(history) == 0 or not history.profile else None
+        profile = dict(history.profile or (calibration.numbers if calibration else {}))
+        diagnosis = self._diagnosis(parent)
+        profile.update(_metric_lines(diagnosis))
+        if not self._origin:
+            self._origin = self.workspace.source_at(self.workspace.root_commit)
+        return Brief(
+            goal=self.target.goal,
+            source=source,
+            metric=self.target.metric,
+            recall=as_recall(history),
+            seed=_cycle_seed(self.seed, len(history)),
+            folder=self.workspace.trial,
+            champion=history.champion or (calibration.baseline.value if calibration else None),
+            baseline=self._origin,
+            context={path: _shown(self.workspace.base / path) for path in self.target.context},
+            profile=profile,
+            diagnosis=diagnosis,
+        )
+
+    def _diagnosis(self, parent: str) -> str:
+        """The diagnose command's output for this champion; once per champion and process."""
+        if self.target.diagnose is None:
+            return ""
+        if self._diagnosed[0] != parent:
+            self.judge.phase = "diagnosing"
+            with private_folder(self.workspace.scratch) as private:
+                outcome = run(self.target.diagnose, self.workspace.trial, private=private)
+            self._diagnosed = (parent, outcome.stdout if outcome.ok else "")
+            self.workspace.restore()
+        return self._diagnosed[1]
+
+    def _evaluate(self, proposal: Proposal, parent: str, history: History) -> Finding:
+        self.workspace.restore()  # a proposer may have worked in the trial
+        self.workspace.stage(proposal.edits)
+        gates = self.judge.gates(self.workspace.trial)
+        if touched := self._touched(proposal):
+            return Finding(Verdict(Status.VIOLATION, touched), gates)
+        if failed := next((gate for gate in gates if not gate.passed), None):
+            return Finding(Verdict(Status.GATE_FAILED, f"{failed.name}: {failed.reason}"), gates)
+        measurement, verdict = self.judge.measure(
+            self.workspace.base, self.workspace.trial, scale=history.scale, commit=parent
+        )
+        if touched := self._touched(proposal):
+            return Finding(Verdict(Status.VIOLATION, touched), gates, measurement)
+        if verdict.kept:
+            return self._held_out(proposal, gates, measurement, verdict)
+        return Finding(verdict, gates, measurement)
+
+    def _held_out(
+        self, proposal: Proposal, gates: tuple[GateResult, ...], measurement: Measurement, verdict: Verdict
+    ) -> Finding:
+        holdout = self.judge.holdout(self.workspace.trial)
+        if holdout is not None:
+            gates = (*gates, holdout)
+            if touched := self._touched(proposal):
+                verdict = Verdict(Status.VIOLATION, touched)
+            elif not holdout.passed:
+                verdict = Verdict(Status.GATE_FAILED, f"{holdout.name}: {holdout.reason}")
+        return Finding(verdict, gates, measurement)
+
+    def _touched(self, proposal: Proposal) -> str:
+        """Say which files the candidate changed that it must not, its own text included."""
+        touched = self.workspace.tampered() or self.workspace.staged_differs(proposal.edits)
+        return f"running it changed {', '.join(touched[:3])}" if touched else ""
+
+    def _experiment(
+        self, attempt: Attempt, source: Mapping[str, str], parent: str, history: History, seconds: float
+    ) -> Experiment:
+        proposal, verdict = attempt.proposal, attempt.finding.verdict
+        allowed = {path: text for path, text in proposal.edits.items() if path in source}
+        return Experiment(
+            id=_new_id(history.last_id),
+            time=_now(),
+            target=self.target.name,
+            parent=parent,
+            status=verdict.status,
+            reason=verdict.reason,
+            origin=proposal.origin,
+            family=proposal.family,
+            hypothesis=proposal.hypothesis,
+            tags=proposal.tags,
+            cost=proposal.cost,
+            result=attempt.result,
+            change=attempt.change,
+            diff=unified(source, {**source, **allowed}),
+            gates=attempt.finding.gates,
+            measurement=attempt.finding.measurement,
+            effect=verdict.effect,
+            interval=verdict.interval,
+            evidence=verdict.evidence,
+            seconds=seconds,
+            seed=_cycle_seed(self.seed, len(history)),
+        )
+
+    def _save_artifacts(self, name: str) -> None:
+        """Keep what failing commands printed, head and tail, beside the log."""
+        if not self.judge.artifacts:
+            return
+        folder = self.workspace.place.home / "artifacts" / name
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            for file, text in self.judge.artifacts.items():
+                (folder / file.replace("/", "_")).write_text(_cut(text), encoding="utf-8")
+        except OSError as error:
+            raise WorkspaceError(f"{folder}: {error.strerror}; free space, then run again") from None
+
+    # --- baseline and claim ------------------------------------------------------------------------
+
+    def prepare(self) -> Baseline:
+        """Measure the baseline against itself, unless this very judge has done so on this machine.
+
+        Raises TargetError where the baseline fails its gates or gives no number.
+        """
+        known, judge = self.state.calibration(), _judge_digest(self.target)
+        if known and known.judge == judge and known.baseline.commit == self.workspace.root_commit:
+            return known.baseline
+        return self.calibrate()
+
+    def calibrate(self) -> Baseline:
+        """Measure the baseline against itself now, and remember it."""
+        self.workspace.restore()
+        root = self.workspace.root_commit
+        folder = self.workspace.base
+        if self.workspace.head() != root:
+            folder = self.workspace.trial
+            self.workspace.stage(self.workspace.source_at(root))
+        baseline, numbers = self.judge.baseline(folder, self.workspace.trial, root)
+        self.state.save_calibration(Calibration(baseline, numbers, _judge_digest(self.target)))
+        self._history = None
+        self.workspace.restore()
+        return baseline
+
+    def claim(self) -> Claim:
+        """Measure baseline against champion afresh, and remember it. Never fed back into a decision."""
+        self.workspace.restore()
+        head = self.workspace.head()
+        self.workspace.stage(self.workspace.source_at(self.workspace.root_commit))
+        claim = self.judge.claim(self.workspace.trial, self.workspace.base, commit=head, time=_now())
+        self.state.save_claim(claim)
+        self.workspace.restore()
+        return claim
+
+
+# --- small questions -------------------------------------------------------------------------------------
+
+
+def _no(status: Status, reason: str) -> Finding:
+    return Finding(Verdict(status, reason))
+
+
+def _forbidden(proposal: Proposal, target: Target) -> str:
+    """Say what a proposal touches that it must not; empty where it is within its bounds."""
+    if not proposal.edits:
+        return "the proposal edits nothing"
+    if outside := sorted(set(proposal.edits) - set(target.editable)):
+        return f"{outside[0]!r} is not editable; only {', '.join(target.editable)}"
+    if len(proposal.edits) > target.files_per_change:
+        return f"edits {len(proposal.edits)} files; files_per_change is {target.files_per_change}"
+    for path, text in proposal.edits.items():
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError:
+            return f"{path}: the proposed text is not UTF-8"
+    return ""
+
+
+def _known(result: str, source: Mapping[str, str], history: History) -> str:
+    """Say where the log holds this program's answer already; empty where it does not."""
+    if result == result_fingerprint(source):
+        return "no change: this is the champion"
+    twin = history.result(result)
+    return f"the same program as {twin.id}: {twin.status}, {twin.reason}" if twin else ""
+
+
+def _recorded(message: str) -> Experiment | None:
+    """The experiment in a kept commit's message, or None."""
+    line = message.rstrip("\n").rsplit("\n", 1)[-1]
+    try:
+        return decode(line.encode("utf-8"))
+    except RecordError:
+        return None
+
+
+def _metric_lines(diagnosis: str) -> dict[str, float]:
+    """The METRIC lines of a diagnosis; none where it has none."""
+    if "METRIC " not in diagnosis:
+        return {}
+    try:
+        return parse("metric-line", diagnosis, {"name": "", "unit": ""})
+    except MetricError:
+        return {}
+
+
+def _shown(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise TargetError(f"{path.name}: context file: {error.strerror}") from None
+
+
+def _judge_digest(target: Target) -> str:
+    """What a baseline's number depends on beside its code: the judge's words, interpreter and machine."""
+    words = (target.metric, target.gates, target.guards, target.holdout, sys.version, platform.machine())
+    return hashlib.sha256(repr((*words, socket.gethostname())).encode()).hexdigest()[:16]
+
+
+def _cycle_seed(seed: int, number: int) -> int:
+    return int.from_bytes(hashlib.sha256(f"{seed}:{number}".encode()).digest()[:6], "big")
+
+
+def _new_id(last: str) -> str:
+    """A ULID: 48 bits of milliseconds, 80 of randomness; sorts after `last` even if the clock went back."""
+    number = (time.time_ns() // 1_000_000 << 80) | secrets.randbits(80)
+    if last:
+        number = max(number, _from_crockford(last) + 1)
+    return "".join(_CROCKFORD[number >> shift & 31] for shift in range(125, -5, -5))
+
+
+def _from_crockford(text: str) -> int:
+    number = 0
+    for char in text:
+        number = number << 5 | _CROCKFORD.index(char)
+    return number
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _cut(text: str) -> str:
+    if len(text) <= ARTIFACT_LIMIT:
+        return text
+    half = ARTIFACT_LIMIT // 2
+    return f"{text[:half]}\n... {len(text) - 2 * half} characters dropped ...\n{text[-half:]}"

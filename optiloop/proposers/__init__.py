@@ -1,0 +1,36 @@
+"""Proposers: one class each with `propose(brief)`. This module only finds one by its name."""
+
+from __future__ import annotations
+
+from importlib.metadata import EntryPoint, entry_points
+
+from optiloop.errors import OptiloopError, UsageError
+from optiloop.model import Proposer
+
+GROUP = "optiloop.proposers"
+
+
+def find_proposer(spec: str) -> Proposer:
+    """Make the proposer that `NAME` or `NAME:ARGUMENT` names. Raises UsageError naming a faulty plug-in."""
+    name, colon, argument = spec.partition(":")
+    entry = next(iter(entry_points(group=GROUP, name=name)), None)
+    if entry is None:
+        known = ", ".join(sorted({entry.name for entry in entry_points(group=GROUP)}))
+        raise UsageError(f"no proposer named {name!r}; there are {known}")
+    return _made(entry, (argument,) if colon else ())
+
+
+def _made(entry: EntryPoint, arguments: tuple[str, ...]) -> Proposer:
+    try:
+        factory = entry.load()
+        proposer: Proposer = factory(*arguments)
+    except OptiloopError:
+        raise
+    except TypeError as error:
+        needs = "takes no argument" if arguments else f"needs an argument, like {entry.name}:FILE"
+        raise UsageError(f"proposer {entry.name!r} {needs} ({error})") from error
+    except Exception as error:  # a plug-in may raise anything; it must end in one line that names it
+        where = entry.dist.name if entry.dist is not None else entry.value
+        said = f"{type(error).__name__}: {error}"
+        raise UsageError(f"proposer plug-in {entry.name!r} of {where} does not load: {said}") from error
+    return proposer

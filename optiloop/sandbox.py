@@ -1,0 +1,263 @@
+"""Run an untrusted command: time limit, scrubbed environment, private home, capped output. Effect.
+
+This is the `process` level: it contains accidents. Hostile code can still read the user's files, use the
+network and signal other processes; docs/architecture.md says so too.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import selectors
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from optiloop.model import Command, Seconds
+
+LEVEL = "process"
+
+OUTPUT_KEPT = 4 * 2**20
+"""Bytes kept of each stream, the first half and the last half; the rest is counted and dropped."""
+
+OUTPUT_FLOOD = 64 * 2**20
+"""Bytes of output after which a command is killed."""
+
+_PASSED = (
+    "PATH",
+    "LANG",
+    "LC_ALL",
+    "LC_CTYPE",
+    "TZ",
+    "LD_LIBRARY_PATH",
+    "CUDA_VISIBLE_DEVICES",
+    "SYSTEMROOT",
+)
+_SHELL_SYNTAX = frozenset("|&;<>()$`*?[]{}~\n")
+_PR_SET_PDEATHSIG = 1
+_POLL: Seconds = Seconds(0.02)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a command ended. `exit_code` is None when it was killed at its limit, negative for a signal."""
+
+    exit_code: int | None
+    stdout: str
+    stderr: str
+    seconds: float
+    cpu_seconds: float
+    killed: str = ""
+    """Why it was killed; empty where it ended by itself."""
+
+    @property
+    def ok(self) -> bool:
+        return self.exit_code == 0
+
+    def failure(self) -> str:
+        """One line that says what went wrong; empty where nothing did."""
+        if self.ok:
+            return ""
+        if self.killed:
+            return self.killed
+        said = last_line(self.stderr) or last_line(self.stdout)
+        code = self.exit_code or 0
+        how = f"killed by {_signal_name(-code)}" if code < 0 else f"exit {code}"
+        return f"{how}: {said}" if said else how
+
+
+def run(command: Command, cwd: Path, *, private: Path, env: Mapping[str, str] | None = None) -> Outcome:
+    """Run a command in `cwd` to its end or its limit; its whole process group is dead on return.
+
+    `private` is an empty folder that becomes its HOME and TMPDIR. A command that cannot be started is
+    an Outcome with exit code 127, like a shell's.
+    """
+    started = time.monotonic()
+    try:
+        process = subprocess.Popen(
+            argv(command.line),
+            cwd=cwd,
+            env=environment(private, {**command.env, **(env or {})}),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+            preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+        )
+    except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
+        reason = f"cannot start {shown(command.line)!r}: {error.strerror}"
+        return Outcome(127, "", reason, time.monotonic() - started, 0.0)
+    try:
+        return _watch(process, started, command.timeout)
+    finally:
+        _kill_group(process.pid)
+        for stream in (process.stdout, process.stderr):
+            if stream is not None:
+                stream.close()
+
+
+@contextmanager
+def private_folder(parent: Path) -> Iterator[Path]:
+    """Give a command an empty folder of its own, and remove it afterwards whatever was put there."""
+    folder = parent / f"run-{os.getpid()}-{time.monotonic_ns()}"
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def argv(line: str | tuple[str, ...]) -> list[str]:
+    """The words to execute. `python` is the interpreter that runs optiloop: targets need no activation."""
+    if isinstance(line, str) and _SHELL_SYNTAX & set(line):
+        return ["/bin/sh", "-c", line]
+    words = shlex.split(line) if isinstance(line, str) else list(line)
+    if words and words[0] in ("python", "python3"):
+        words[0] = sys.executable
+    return words
+
+
+def environment(private: Path, extra: Mapping[str, str]) -> dict[str, str]:
+    """What a command sees of the environment: an allow-list, its private folder, and no bytecode caches."""
+    kept = {name: os.environ[name] for name in _PASSED if name in os.environ}
+    beside_python = str(Path(sys.executable).parent)
+    return {
+        **kept,
+        "PATH": os.pathsep.join([beside_python, kept.get("PATH", os.defpath)]),
+        "HOME": str(private),
+        "TMPDIR": str(private),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONNOUSERSITE": "1",
+        "PYTHONHASHSEED": "0",
+        **extra,
+    }
+
+
+def shown(line: str | tuple[str, ...]) -> str:
+    """A command as people type it."""
+    return line if isinstance(line, str) else shlex.join(line)
+
+
+def last_line(text: str, limit: int = 300) -> str:
+    """The last line that says something, without control characters, cut to `limit`."""
+    for line in reversed(text.splitlines()):
+        clean = "".join(char for char in line if char.isprintable()).strip()
+        if clean:
+            return clean if len(clean) <= limit else clean[: limit - 1] + "…"
+    return ""
+
+
+class _Capture:
+    """The first and the last bytes of one stream."""
+
+    def __init__(self) -> None:
+        self.seen = 0
+        self._head = bytearray()
+        self._tail = bytearray()
+
+    def take(self, data: bytes) -> None:
+        self.seen += len(data)
+        room = OUTPUT_KEPT // 2 - len(self._head)
+        self._head += data[:room]
+        self._tail += data[room:] if room > 0 else data
+        if len(self._tail) > OUTPUT_KEPT:
+            del self._tail[: -OUTPUT_KEPT // 2]
+
+    def text(self) -> str:
+        dropped = self.seen - len(self._head) - len(self._tail)
+        middle = f"\n... {dropped} bytes dropped ...\n".encode() if dropped else b""
+        return (bytes(self._head) + middle + bytes(self._tail)).decode("utf-8", errors="replace")
+
+
+def _watch(process: subprocess.Popen[bytes], started: float, timeout: Seconds) -> Outcome:
+    assert process.stdout is not None
+    assert process.stderr is not None
+    captures = {process.stdout.fileno(): _Capture(), process.stderr.fileno(): _Capture()}
+    killed = ""
+    with selectors.DefaultSelector() as selector:
+        for descriptor in captures:
+            os.set_blocking(descriptor, False)
+            selector.register(descriptor, selectors.EVENT_READ)
+        ended = _exit_notice(process.pid, selector)
+        try:
+            while not _leader_ended(process.pid):
+                left = started + timeout - time.monotonic()
+                if left <= 0:
+                    killed = f"killed at its limit of {timeout:g} s"
+                    break
+                for key, _ in selector.select(min(left, 1.0) if ended is not None else min(left, _POLL)):
+                    if key.fd in captures:
+                        _drain(key.fd, captures[key.fd], selector)
+                if sum(capture.seen for capture in captures.values()) > OUTPUT_FLOOD:
+                    killed = f"killed: more than {OUTPUT_FLOOD >> 20} MB of output"
+                    break
+        finally:
+            _kill_group(process.pid)
+            if ended is not None:
+                os.close(ended)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    seconds = time.monotonic() - started
+    for descriptor, capture in captures.items():
+        _drain(descriptor, capture, None)
+    out, err = (capture.text() for capture in captures.values())
+    code = None if killed else process.returncode
+    return Outcome(code, out, err, seconds, usage.ru_utime + usage.ru_stime, killed)
+
+
+def _exit_notice(pid: int, selector: selectors.BaseSelector) -> int | None:
+    """Wake the selector when the leader ends, where the system can (Linux)."""
+    if not hasattr(os, "pidfd_open"):
+        return None
+    descriptor = os.pidfd_open(pid)
+    selector.register(descriptor, selectors.EVENT_READ)
+    return descriptor
+
+
+def _leader_ended(pid: int) -> bool:
+    """Whether the leader has ended, leaving it to be reaped so that its process group stays known."""
+    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None
+
+
+def _drain(descriptor: int, capture: _Capture, selector: selectors.BaseSelector | None) -> None:
+    """Read what is there now. A daemon that holds the pipe open is not waited for."""
+    for _ in range(256):
+        try:
+            data = os.read(descriptor, 65536)
+        except BlockingIOError:
+            return
+        if not data:
+            if selector is not None:
+                selector.unregister(descriptor)
+            return
+        capture.take(data)
+
+
+def _kill_group(leader: int) -> None:
+    try:
+        os.killpg(leader, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        return
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+_libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+
+
+def _die_with_parent() -> None:
+    """In the child, before exec: a killed engine takes the command with it."""
+    if _libc is not None:
+        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -1,0 +1,111 @@
+"""The two small files beside the log: what was measured of the baseline, and the last claim. Touches files.
+
+Both can be measured again: a file that is missing, torn or of another target is simply not there.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from optiloop.ledger import write_atomically
+from optiloop.model import Baseline, Claim, Interval
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A baseline, every number its runs gave, and the digest of the judge that measured it."""
+
+    baseline: Baseline
+    numbers: dict[str, float]
+    judge: str
+
+
+class State:
+    """The small files of one campaign's folder."""
+
+    def __init__(self, home: Path) -> None:
+        self._calibration = home / "baseline.json"
+        self._claim = home / "claim.json"
+
+    def calibration(self) -> Calibration | None:
+        """What was measured of the baseline, or None."""
+        found = _read(self._calibration)
+        try:
+            return Calibration(
+                Baseline(
+                    found["commit"],
+                    found["value"],
+                    tuple(found["nulls"]),
+                    found["scale"],
+                    found["seconds"],
+                ),
+                dict(found["numbers"]),
+                found["judge"],
+            )
+        except (KeyError, TypeError):
+            return None
+
+    def save_calibration(self, calibration: Calibration) -> None:
+        """Replace it in one step."""
+        baseline = calibration.baseline
+        _write(
+            self._calibration,
+            {
+                "commit": baseline.commit,
+                "value": baseline.value,
+                "nulls": list(baseline.nulls),
+                "scale": baseline.scale,
+                "seconds": round(baseline.seconds, 4),
+                "numbers": calibration.numbers,
+                "judge": calibration.judge,
+            },
+        )
+
+    def claim(self) -> Claim | None:
+        """The last claim, whatever champion it was about, or None."""
+        found = _read(self._claim)
+        try:
+            bounds = found["interval"]
+            interval = None if bounds is None else Interval(bounds["low"], bounds["high"])
+            return Claim(
+                found["commit"],
+                found["time"],
+                found["pairs"],
+                found["baseline"],
+                found["champion"],
+                found["ratio"],
+                interval,
+            )
+        except (KeyError, TypeError):
+            return None
+
+    def save_claim(self, claim: Claim) -> None:
+        """Replace it in one step."""
+        interval = claim.interval
+        _write(
+            self._claim,
+            {
+                "commit": claim.commit,
+                "time": claim.time,
+                "pairs": claim.pairs,
+                "baseline": claim.baseline,
+                "champion": claim.champion,
+                "ratio": claim.ratio,
+                "interval": None if interval is None else {"low": interval.low, "high": interval.high},
+            },
+        )
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _write(path: Path, values: dict[str, Any]) -> None:
+    write_atomically(path, json.dumps(values, indent=1) + "\n")

@@ -1,0 +1,542 @@
+"""Git, the two worktrees and the lock: where champion and candidate lie. Touches files and runs git.
+
+The user's checkout is only ever read. Everything is done on the branch `optiloop/<target>` and in two
+worktrees, `base` (the champion) and `trial` (the candidate), under `.optiloop/<target>/`. A target in no
+git repository gets a private one there. A cycle that keeps nothing runs no git at all: the worktrees are
+compared with what they were by stat (size, times, inode), and the branch is read from its file.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import socket
+import stat
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from optiloop.errors import WorkspaceError
+from optiloop.ledger import sync_folder, write_atomically
+
+_QUIET = (
+    *("-c", "core.hooksPath=/dev/null"),
+    *("-c", "core.fsmonitor=false"),
+    *("-c", "core.autocrlf=false"),
+    *("-c", "gc.auto=0"),
+    *("-c", "advice.detachedHead=false"),
+)
+_IDENTITY = {
+    f"GIT_{who}_{what}": value
+    for who in ("AUTHOR", "COMMITTER")
+    for what, value in (("NAME", "optiloop"), ("EMAIL", "optiloop@localhost"))
+}
+_INHERITED_BY_HOOKS = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR")
+
+Manifest = dict[str, tuple[int, ...]]
+"""Path -> (mode, size, mtime, ctime, inode) of every file of a worktree."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a target's campaign lives.
+
+    `git_dir` is the repository's common folder, `top` the root of the user's checkout (the target's
+    own folder where a private repository serves), `prefix` the target's path below it.
+    """
+
+    git_dir: Path
+    top: Path
+    prefix: str
+    home: Path
+    private: bool
+
+
+def locate(root: Path, name: str, probe: str) -> Place:
+    """Find the repository a target belongs to. Where git ignores `probe`, one of its files, it has none."""
+    found = _try_git(root, "rev-parse", "--path-format=absolute", "--show-toplevel", "--git-common-dir")
+    ignored = found is not None and _try_git(root, "check-ignore", "-q", "--", probe) is not None
+    if found is None or ignored:
+        home = root / ".optiloop" / name
+        return Place(home / "repository.git", root, "", home, private=True)
+    top, git_dir = (Path(line) for line in found.splitlines())
+    prefix = root.resolve().relative_to(top.resolve()).as_posix()
+    return Place(git_dir, top, "" if prefix == "." else prefix, top / ".optiloop" / name, private=False)
+
+
+class Workspace:
+    """The branch and the worktrees of one campaign. Open it under `locked`."""
+
+    def __init__(self, place: Place, name: str, editable: tuple[str, ...]) -> None:
+        self.place = place
+        self.editable = editable
+        self.branch = f"optiloop/{name}"
+        self.root_commit = ""
+        self._ref = place.git_dir / "refs" / "heads" / "optiloop" / name
+        self._pristine: dict[str, Manifest] = {}
+        self._at = ""
+        self._staged: frozenset[str] = frozenset()
+
+    # --- folders -----------------------------------------------------------------------------------
+
+    @property
+    def base(self) -> Path:
+        """The target's folder in the champion's worktree."""
+        return self._tree("base") / self.place.prefix
+
+    @property
+    def trial(self) -> Path:
+        """The target's folder in the candidate's worktree."""
+        return self._tree("trial") / self.place.prefix
+
+    @property
+    def scratch(self) -> Path:
+        """Where commands get their private folders."""
+        return self.place.home / "scratch"
+
+    def _tree(self, name: str) -> Path:
+        return self.place.home / name
+
+    # --- opening -----------------------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Go on with this disk's campaign, or begin one from the target as the checkout has it."""
+        with _disk(self.place.home):
+            self._own_folder()
+            self._clear_locks()
+            self.root_commit = self._campaign() or self._begin()
+            if self._read_ref() is None:
+                self._git("update-ref", f"refs/heads/{self.branch}", self.root_commit)
+            self._refuse_checked_out()
+            self.restore()
+
+    def archive(self) -> None:
+        """End this campaign and keep all of it aside: log, artifacts and branch. The next open begins anew."""
+        with _disk(self.place.home):
+            stamp = _free_name(self.place.home / "archive")
+            head = self.head() if self.place.git_dir.exists() else None
+            stamp.mkdir(parents=True)
+            for entry in ("experiments.jsonl", "artifacts", "campaign.json", "baseline.json", "claim.json"):
+                if (self.place.home / entry).exists():
+                    (self.place.home / entry).rename(stamp / entry)
+            if head is not None:
+                kept = f"refs/heads/optiloop-archive/{self.branch.removeprefix('optiloop/')}/{stamp.name}"
+                self._git("update-ref", kept, head)
+                for tree in ("base", "trial"):
+                    self._remove_tree(tree)
+                self._git("update-ref", "-d", f"refs/heads/{self.branch}", head)
+            sync_folder(self.place.home)
+
+    def _own_folder(self) -> None:
+        self.place.home.mkdir(parents=True, exist_ok=True)
+        ignore = self.place.home.parent / ".gitignore"
+        if not ignore.exists():
+            ignore.write_text("*\n", encoding="utf-8")
+        if self.place.private and not (self.place.git_dir / "HEAD").exists():
+            shutil.rmtree(self.place.git_dir, ignore_errors=True)
+            self._git(
+                "init", "--quiet", "--bare", "--initial-branch=main", str(self.place.git_dir), plain=True
+            )
+        shutil.rmtree(self.scratch, ignore_errors=True)
+        self.scratch.mkdir()
+
+    def _campaign(self) -> str | None:
+        """The commit this campaign began with, or None where there is no campaign yet."""
+        path = self.place.home / "campaign.json"
+        if path.exists():
+            try:
+                return str(json.loads(path.read_text(encoding="utf-8"))["commit"])
+            except (ValueError, KeyError, TypeError):
+                raise WorkspaceError(f"{path}: not a campaign; begin anew with --fresh") from None
+        if self._read_ref() is not None:
+            raise WorkspaceError(
+                f"branch {self.branch} is there, but its log in {self.place.home} is gone; "
+                "restore that folder, or begin anew with --fresh (the branch is kept aside)"
+            )
+        return None
+
+    def _begin(self) -> str:
+        commit = self._snapshot()
+        write_atomically(self.place.home / "campaign.json", json.dumps({"v": 1, "commit": commit}) + "\n")
+        return commit
+
+    def _snapshot(self) -> str:
+        """Commit the target as it lies in the checkout, unsaved changes and all, beside the user's branch."""
+        index = {"GIT_INDEX_FILE": str(self.scratch / "snapshot.index")}
+        place = self.place
+        head = None if place.private else _try_git(place.top, "rev-parse", "--verify", "--quiet", "HEAD")
+        if head:
+            self._git("read-tree", head, env=index)
+        paths: tuple[str, ...] = (
+            f":(top){place.prefix}" if place.prefix else ":(top)",
+            ":(exclude,top,glob)**/.optiloop/**",
+        )
+        if place.private:
+            paths = (*paths, ":(exclude,top,glob)**/__pycache__/**")
+        force = ("--force",) if place.private else ()
+        self._git("add", "--all", *force, "--", *paths, env=index, work_tree=place.top)
+        tree = self._git("write-tree", env=index)
+        if head and self._git("rev-parse", f"{head}^{{tree}}") == tree:
+            return head
+        parents = ("-p", head) if head else ()
+        return self._git("commit-tree", tree, *parents, "-m", f"{self.branch}: the baseline, as it lies here")
+
+    def _refuse_checked_out(self) -> None:
+        """The user may look at the branch, but git would call their tree dirty when it moves."""
+        if self.place.private:
+            return
+        if _try_git(self.place.top, "symbolic-ref", "--quiet", "HEAD") == f"refs/heads/{self.branch}":
+            raise WorkspaceError(
+                f"{self.branch} is checked out in {self.place.top}; switch to another branch first"
+            )
+
+    def _clear_locks(self) -> None:
+        """Remove the git locks that a killed loop left on its own branch and worktrees, never the user's."""
+        own = [self._ref.with_name(self._ref.name + ".lock")]
+        for tree in ("base", "trial"):
+            if (entry := self._admin(tree)) is not None:
+                own += entry.glob("*.lock")
+        for lock in own:
+            lock.unlink(missing_ok=True)
+
+    def _admin(self, tree: str) -> Path | None:
+        """Git's own folder of one of our worktrees, or None where it has none."""
+        pointer = str(self._tree(tree) / ".git")
+        for gitdir in (self.place.git_dir / "worktrees").glob("*/gitdir"):
+            if gitdir.read_text(encoding="utf-8", errors="replace").strip() == pointer:
+                return gitdir.parent
+        return None
+
+    # --- what is there -----------------------------------------------------------------------------
+
+    def head(self) -> str:
+        """The champion's commit: where the branch points."""
+        found = self._read_ref()
+        if found is None:
+            raise WorkspaceError(f"branch {self.branch} is gone; restore it, or begin anew with --fresh")
+        return found
+
+    def _read_ref(self) -> str | None:
+        try:
+            text = self._ref.read_text(encoding="ascii").strip()
+        except (OSError, UnicodeDecodeError):
+            text = ""
+        if len(text) in (40, 64):
+            return text
+        if not self.place.git_dir.exists():
+            return None
+        found = self._run("rev-parse", "--verify", "--quiet", f"refs/heads/{self.branch}")
+        return found.stdout.strip() or None
+
+    def source(self) -> dict[str, str]:
+        """The champion's text of each editable file. Call it after `restore`."""
+        return {path: _read_text(self.base / path) for path in self.editable}
+
+    def source_at(self, commit: str) -> dict[str, str]:
+        """The text of each editable file at a commit."""
+        return {
+            path: self._git("show", f"{commit}:{self._full(path)}", strip=False) for path in self.editable
+        }
+
+    def message(self, commit: str) -> str:
+        """A commit's message."""
+        return self._git("log", "-1", "--format=%B", commit)
+
+    def commits(self) -> list[str]:
+        """The branch's commits since the campaign began, oldest first."""
+        listed = self._git("rev-list", "--reverse", "--first-parent", f"{self.root_commit}..{self.head()}")
+        return listed.split()
+
+    def _full(self, path: str) -> str:
+        return str(PurePosixPath(self.place.prefix) / path)
+
+    def checkout_differs(self) -> list[str]:
+        """Files of the judge (all but the editable ones and target.toml) that the checkout has otherwise."""
+        own = {*self.editable, "target.toml"}
+        differing = []
+        for file in sorted(self._pristine["base"]):
+            path = PurePosixPath(file)
+            if self.place.prefix and not path.is_relative_to(self.place.prefix):
+                continue
+            inside = str(path.relative_to(self.place.prefix)) if self.place.prefix else file
+            if inside in own or inside.startswith(".git"):
+                continue
+            theirs = self.place.top / file
+            if not theirs.is_file() or theirs.read_bytes() != (self._tree("base") / file).read_bytes():
+                differing.append(inside)
+        return differing
+
+    # --- one cycle ---------------------------------------------------------------------------------
+
+    def restore(self) -> None:
+        """Make both worktrees the champion again, whatever was done to them."""
+        head = self.head()
+        with _disk(self.place.home):
+            if head != self._at:
+                self._pristine.clear()
+            if "trial" in self._pristine and "base" in self._pristine:
+                self._unstage()
+            for tree in ("base", "trial"):
+                if self._pristine.get(tree) != _manifest(self._tree(tree)):
+                    self._reset(tree, head)
+        self._at = head
+
+    def stage(self, edits: Mapping[str, str]) -> None:
+        """Write a proposal into the trial."""
+        with _disk(self.trial):
+            for path, text in edits.items():
+                _write_text(self.trial / path, text)
+            self._staged = frozenset(self._full(path) for path in edits)
+
+    def tampered(self) -> list[str]:
+        """Files that running the candidate changed or removed in either worktree. New files do not count."""
+        changed = []
+        for tree in ("base", "trial"):
+            now = _manifest(self._tree(tree))
+            staged = self._staged if tree == "trial" else frozenset()
+            changed += [
+                f for f, facts in self._pristine[tree].items() if f not in staged and now.get(f) != facts
+            ]
+        return sorted(set(changed))
+
+    def staged_differs(self, edits: Mapping[str, str]) -> list[str]:
+        """Edited files that no longer hold the text that was staged."""
+        return [path for path, text in edits.items() if _read_text_or_none(self.trial / path) != text]
+
+    def commit(self, edits: Mapping[str, str], message: str) -> str:
+        """Commit the proposal onto the branch. Atomic: the branch moves in one step at the end."""
+        parent = self.head()
+        index = {"GIT_INDEX_FILE": str(self.scratch / "commit.index")}
+        with _disk(self.place.home):
+            self._git("read-tree", parent, env=index)
+            for path, text in edits.items():
+                blob = self._git("hash-object", "-w", "--stdin", stdin=text)
+                mode = self._git("ls-files", "--stage", "--", f":(top,literal){self._full(path)}", env=index)[
+                    :6
+                ]
+                self._git(
+                    "update-index", "--cacheinfo", f"{mode or '100644'},{blob},{self._full(path)}", env=index
+                )
+            tree = self._git("write-tree", env=index)
+            commit = self._git("commit-tree", tree, "-p", parent, "-F", "-", stdin=message)
+            self._git("update-ref", "-m", "optiloop: keep", f"refs/heads/{self.branch}", commit, parent)
+        return commit
+
+    def _unstage(self) -> None:
+        """Put the champion's text back where the proposal lay: cheaper than asking git to."""
+        for file in self._staged:
+            base = self._tree("base") / file
+            if not base.is_file() or base.is_symlink() or (self._tree("trial") / file).is_symlink():
+                self._pristine.pop("trial", None)
+                break
+            (self._tree("trial") / file).write_bytes(base.read_bytes())
+            self._pristine["trial"][file] = _facts((self._tree("trial") / file).lstat())
+        self._staged = frozenset()
+
+    def _reset(self, tree: str, head: str) -> None:
+        folder = self._tree(tree)
+        if not self._reset_in_place(folder, head):
+            self._remove_tree(tree)
+            self._git("worktree", "add", "--quiet", "--force", "--force", "--detach", str(folder), head)
+        self._pristine[tree] = _manifest(folder)
+
+    def _reset_in_place(self, folder: Path, head: str) -> bool:
+        if not (folder / ".git").is_file() or self._admin(folder.name) is None:
+            return False
+        steps = (("reset", "--quiet", "--hard", head), ("clean", "-ffdxq"))
+        return all(self._run(*step, cwd=folder).returncode == 0 for step in steps)
+
+    def _remove_tree(self, tree: str) -> None:
+        folder, admin = self._tree(tree), self._admin(tree)
+        if folder.is_symlink() or folder.is_file():
+            folder.unlink()
+        elif folder.exists():
+            _force_remove(folder)
+        if admin is not None:
+            shutil.rmtree(admin, ignore_errors=True)
+
+    # --- git ---------------------------------------------------------------------------------------
+
+    def _git(
+        self,
+        *words: str,
+        env: Mapping[str, str] | None = None,
+        stdin: str | None = None,
+        work_tree: Path | None = None,
+        plain: bool = False,
+        strip: bool = True,
+    ) -> str:
+        done = self._run(*words, env=env, stdin=stdin, work_tree=work_tree, plain=plain)
+        if done.returncode != 0:
+            raise WorkspaceError(f"git {' '.join(words[:3])}: {_said(done.stderr)}")
+        return done.stdout.strip() if strip else done.stdout
+
+    def _run(
+        self,
+        *words: str,
+        env: Mapping[str, str] | None = None,
+        stdin: str | None = None,
+        work_tree: Path | None = None,
+        plain: bool = False,
+        cwd: Path | None = None,
+    ) -> subprocess.CompletedProcess[str]:
+        where = () if plain or cwd is not None else (f"--git-dir={self.place.git_dir}",)
+        tree = () if work_tree is None else (f"--work-tree={work_tree}",)
+        return _spawn_git(
+            *_QUIET, *where, *tree, *words, cwd=cwd or work_tree or self.place.top, env=env, stdin=stdin
+        )
+
+
+# --- the lock --------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def locked(place: Place, *, since: str) -> Iterator[None]:
+    """Hold the campaign's lock. Raises WorkspaceError that names the holder. A killed holder frees it."""
+    path = place.home / "lock"
+    with _disk(place.home):
+        place.home.mkdir(parents=True, exist_ok=True)
+        file = path.open("a+", encoding="utf-8")
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise WorkspaceError(f"another loop works here: {_holder(path)}; wait for it or end it") from None
+        with _disk(place.home):
+            file.truncate(0)
+            file.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": since}))
+            file.flush()
+        yield
+
+
+def _holder(path: Path) -> str:
+    try:
+        holder = json.loads(path.read_text(encoding="utf-8"))
+        return f"process {holder['pid']} on {holder['host']} since {holder['since']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return f"see {path}"
+
+
+# --- files -----------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _disk(where: Path) -> Iterator[None]:
+    """Say an OS error as what it means for the user: where, and what to do."""
+    try:
+        yield
+    except OSError as error:
+        place = error.filename or where
+        mend = (
+            "make it writable"
+            if error.errno in (13, 30)
+            else "free space"
+            if error.errno == 28
+            else "mend it"
+        )
+        raise WorkspaceError(f"{place}: {error.strerror or error}; {mend}, then run again") from None
+
+
+def _manifest(folder: Path) -> Manifest:
+    """Facts of every file below a folder, links not followed; empty where the folder is gone."""
+    facts: Manifest = {}
+    pending = [("", str(folder))]
+    while pending:
+        below, path = pending.pop()
+        try:
+            entries = list(os.scandir(path))
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        for entry in entries:
+            name = f"{below}{entry.name}"
+            if entry.is_dir(follow_symlinks=False):
+                pending.append((f"{name}/", entry.path))
+                facts[f"{name}/"] = ()
+            else:
+                facts[name] = _facts(entry.stat(follow_symlinks=False))
+    return facts
+
+
+def _facts(found: os.stat_result) -> tuple[int, ...]:
+    return (found.st_mode, found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_bytes().decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise WorkspaceError(
+            f"{path.name}: not UTF-8 text (byte {error.start}); optiloop edits text"
+        ) from None
+    except OSError as error:
+        raise WorkspaceError(f"{path}: {error.strerror}; the editable file must be there") from None
+
+
+def _read_text_or_none(path: Path) -> str | None:
+    try:
+        return None if path.is_symlink() else path.read_bytes().decode("utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_symlink():
+        path.unlink()
+    path.write_bytes(text.encode("utf-8"))
+
+
+def _force_remove(folder: Path) -> None:
+    """Remove a tree whose folders may have been made unreadable."""
+    for path, _, _ in os.walk(folder):
+        os.chmod(path, stat.S_IRWXU)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _free_name(folder: Path) -> Path:
+    number = 1
+    while (folder / f"{number:03d}").exists():
+        number += 1
+    return folder / f"{number:03d}"
+
+
+def _try_git(folder: Path, *words: str) -> str | None:
+    """Ask git a question whose answer may be no: None then."""
+    done = _spawn_git(*_QUIET, *words, cwd=folder)
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def _spawn_git(
+    *words: str, cwd: Path, env: Mapping[str, str] | None = None, stdin: str | None = None
+) -> subprocess.CompletedProcess[str]:
+    clean = {name: value for name, value in os.environ.items() if name not in _INHERITED_BY_HOOKS}
+    try:
+        done = subprocess.run(
+            ["git", *words],
+            cwd=cwd,
+            env={**clean, "LC_ALL": "C", **_IDENTITY, **(env or {})},
+            input=None if stdin is None else stdin.encode("utf-8"),
+            stdin=subprocess.DEVNULL if stdin is None else None,
+            capture_output=True,
+            check=False,
+        )
+    except FileNotFoundError:
+        raise WorkspaceError(
+            "git is not installed or not on PATH; optiloop keeps its champions in git"
+        ) from None
+    except NotADirectoryError:
+        raise WorkspaceError(f"{cwd}: not a folder") from None
+    out, err = (stream.decode("utf-8", errors="replace") for stream in (done.stdout, done.stderr))
+    return subprocess.CompletedProcess(done.args, done.returncode, out, err)
+
+
+def _said(stderr: str) -> str:
+    lines = [line for line in stderr.splitlines() if line.strip()]
+    said = next(
+        (line for line in lines if line.startswith(("fatal:", "error:"))), lines[-1] if lines else "failed"
+    )
+    return said.removeprefix("fatal: ").removeprefix("error: ")
