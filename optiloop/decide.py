@@ -57,6 +57,11 @@ def gains(pairs: Sequence[Pair], metric: Metric) -> list[float]:
     ]
 
 
+def smallest_gain(metric: Metric, policy: Policy, scale: float | None) -> float:
+    """The smallest log gain that is looked for: worth having, and visible in the noise."""
+    return max(math.log1p(metric.min_effect), policy.kappa * (scale or 0.0))
+
+
 def needs_positive(metric: Metric) -> str:
     """Say what to do when a metric that is compared by its ratio is zero or negative."""
     return f'{metric.name} must be positive to compare it by ratio; else set noise = "deterministic"'
@@ -82,7 +87,7 @@ def _timing(measurement: Measurement, metric: Metric, policy: Policy) -> Verdict
     samples = gains(measurement.pairs, metric)
     if not samples:
         return None
-    smallest = max(math.log1p(metric.min_effect), policy.kappa * scale)
+    smallest = smallest_gain(metric, policy, scale)
     evidence, middle = log_evidence(samples, scale), median(samples)
     if evidence >= math.log(1 / policy.alpha):
         if middle >= math.log1p(metric.min_effect):

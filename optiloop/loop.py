@@ -20,7 +20,7 @@ from pathlib import Path
 from optiloop.diff import unified
 from optiloop.errors import LedgerError, ProposerError, TargetError, WorkspaceError
 from optiloop.ledger import Ledger
-from optiloop.measure import Judge
+from optiloop.measure import CLAIM_PAIRS, Judge
 from optiloop.memory.fingerprint import change_fingerprint, result_fingerprint
 from optiloop.memory.history import History, as_recall
 from optiloop.model import (
@@ -164,7 +164,7 @@ class Engine:
         if orphan is None or orphan.parent != expected:
             raise LedgerError(
                 f"{self.ledger.path}: the log ends at commit {expected[:10]}, branch {self.workspace.branch} "
-                f"at {head[:10]}; `optiloop verify` says more, --fresh begins anew"
+                f"at {head[:10]}; restore the log from a backup, or begin anew with --fresh"
             )
         self._append(replace(orphan, commit=head), history)
 
@@ -303,6 +303,42 @@ class Engine:
                 (folder / file.replace("/", "_")).write_text(_cut(text), encoding="utf-8")
         except OSError as error:
             raise WorkspaceError(f"{folder}: {error.strerror}; free space, then run again") from None
+
+    # --- around the loop ---------------------------------------------------------------------------
+
+    def tidy(self) -> None:
+        """Put all in order after an interrupt: locks, worktrees, a keep without its line."""
+        self.workspace.open()
+        self._history = None
+        self.history()
+
+    def notes(self) -> list[str]:
+        """What a user should know before a run. Raises WorkspaceError where the judge has changed."""
+        if changed := self.workspace.checkout_differs():
+            raise WorkspaceError(
+                f"{', '.join(changed[:3])} changed since this campaign began: its numbers no longer compare; "
+                "put it back, or begin anew with --fresh"
+            )
+        here = {path: _shown(self.target.root / path) for path in self.target.editable}
+        root, head = self.workspace.root_commit, self.workspace.head()
+        if here == self.workspace.source() or here == self.workspace.source_at(root):
+            return []
+        return [
+            f"note: {', '.join(here)} in your checkout is neither the baseline nor the champion; the loop "
+            f"goes on from its own champion {head[:7]} (to begin from your file: --fresh)"
+        ]
+
+    def claim_due(self) -> bool:
+        """Whether something was kept that no fresh measurement has shown yet."""
+        head, claim = self.workspace.head(), self.state.claim()
+        return head != self.workspace.root_commit and (claim is None or claim.commit != head)
+
+    def claim_seconds(self) -> float:
+        """What the closing claim will take, roughly."""
+        calibration = self.state.calibration()
+        if calibration is None or not self.claim_due():
+            return 0.0
+        return (CLAIM_PAIRS + 1) * 2 * calibration.baseline.seconds
 
     # --- baseline and claim ------------------------------------------------------------------------
 

@@ -39,6 +39,7 @@ BASELINE_PAIRS = 6
 CLAIM_PAIRS = 20
 """Pairs of the final claim: the 6th and 15th of their ratios are a 95.9 % interval."""
 
+_FAILED = "failed"
 RESULT_FILE_LIMIT = 16 * 2**20
 
 
@@ -61,6 +62,8 @@ class Judge:
     target: Target
     scratch: Path
     phase: str = ""
+    gate_seconds: float = 0.0
+    """What the baseline's gates and hold-out took."""
     artifacts: dict[str, str] = field(default_factory=dict)
     _known: dict[str, tuple[Sample, dict[str, float]]] = field(default_factory=dict)
 
@@ -82,7 +85,7 @@ class Judge:
             return None
         self.phase = "hold-out"
         result = self._gate(Gate("hold-out", self.target.holdout), folder)
-        return result if result.passed else replace(result, reason="failed")
+        return result if result.passed else replace(result, reason=_FAILED)
 
     def _gate(self, gate: Gate, folder: Path) -> GateResult:
         outcome = self._run(gate.command, folder)
@@ -193,12 +196,14 @@ class Judge:
 
         Raises TargetError where a gate fails or a number is missing: there is nothing to improve on.
         """
-        failed = next((gate for gate in self.gates(folder) if not gate.passed), None) or self.holdout(folder)
-        if failed is not None and not failed.passed:
+        results = [*self.gates(folder)]
+        if all(gate.passed for gate in results) and (held := self.holdout(folder)) is not None:
+            results.append(held)
+        self.gate_seconds = math.fsum(gate.seconds for gate in results)
+        if failed := next((gate for gate in results if not gate.passed), None):
             output = last_line(self.artifacts.get(f"{failed.name}.txt", ""))
-            raise TargetError(
-                f"{self.target.name}: the baseline fails its own {failed.name}: {failed.reason or output}"
-            )
+            why = output if failed.reason == _FAILED and output else failed.reason
+            raise TargetError(f"{self.target.name}: the baseline fails its own {failed.name}: {why}")
         sides = _Sides()
         try:
             pairs = self._baseline_pairs(sides, folder, other)
@@ -237,7 +242,9 @@ class Judge:
         sides, pairs = _Sides(), []
         try:
             for number in range(1, CLAIM_PAIRS + 1) if timing else (1,):
-                self.phase = f"claim: baseline against champion, pair {number} of {CLAIM_PAIRS if timing else 1}"
+                self.phase = (
+                    f"claim: baseline against champion, pair {number} of {CLAIM_PAIRS if timing else 1}"
+                )
                 if timing:
                     pairs.append(self._pair(sides, baseline, champion))
                 else:

@@ -10,8 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from optiloop.ledger import write_atomically
-from optiloop.model import Baseline, Claim, Interval
+from optiloop.diff import unified
+from optiloop.errors import UsageError
+from optiloop.ledger import Ledger, write_atomically
+from optiloop.model import Baseline, Claim, Interval, Target
+from optiloop.report import Campaign
+from optiloop.sandbox import LEVEL
+from optiloop.workspace import Workspace, locate
 
 
 @dataclass(frozen=True)
@@ -109,3 +114,32 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _write(path: Path, values: dict[str, Any]) -> None:
     write_atomically(path, json.dumps(values, indent=1) + "\n")
+
+
+def campaign_workspace(target: Target) -> Workspace:
+    """A begun campaign's branch, to read from without its lock. Raises UsageError where none is begun."""
+    place = locate(target.root, target.name, target.editable[0])
+    workspace = Workspace(place, target.name, target.editable)
+    if not workspace.begun():
+        raise UsageError(f"{target.name}: no experiments yet; `optiloop run` begins")
+    return workspace
+
+
+def read_campaign(target: Target) -> Campaign:
+    """Read a campaign for a report, without its lock. Raises UsageError where there is none yet."""
+    workspace = campaign_workspace(target)
+    state = State(workspace.place.home)
+    calibration = state.calibration()
+    before, after = (workspace.source_at(commit) for commit in (workspace.root_commit, workspace.head()))
+    return Campaign(
+        target=target.name,
+        goal=target.goal,
+        metric=target.metric,
+        editable=target.editable,
+        alpha=target.policy.alpha,
+        experiments=tuple(Ledger(workspace.place.home / "experiments.jsonl").new()),
+        baseline=calibration.baseline if calibration else None,
+        claim=state.claim(),
+        diff=unified(before, after),
+        sandbox=LEVEL,
+    )

@@ -114,8 +114,13 @@ class Workspace:
             self._refuse_checked_out()
             self.restore()
 
+    def begun(self) -> bool:
+        """Whether there is a campaign to read; sets `root_commit`. Changes nothing on disk."""
+        self.root_commit = (self._campaign() or "") if self.place.home.is_dir() else ""
+        return self.root_commit != "" and self._read_ref() is not None
+
     def archive(self) -> None:
-        """End this campaign and keep all of it aside: log, artifacts and branch. The next open begins anew."""
+        """Set this campaign aside, whole: log, artifacts and branch. The next open begins anew."""
         with _disk(self.place.home):
             stamp = _free_name(self.place.home / "archive")
             head = self.head() if self.place.git_dir.exists() else None
@@ -251,11 +256,20 @@ class Workspace:
         listed = self._git("rev-list", "--reverse", "--first-parent", f"{self.root_commit}..{self.head()}")
         return listed.split()
 
+    def make_branch(self, name: str) -> None:
+        """Make a branch of the user's at the champion. Raises WorkspaceError where the name is taken or bad."""
+        self._git("branch", "--no-track", "--", name, self.head())
+
+    def patch(self) -> str:
+        """The change since the campaign began, as git writes it; empty where there is none."""
+        words = ("diff", "--no-ext-diff", "--no-color", "--binary", self.root_commit, self.head())
+        return self._git(*words, strip=False)
+
     def _full(self, path: str) -> str:
         return str(PurePosixPath(self.place.prefix) / path)
 
     def checkout_differs(self) -> list[str]:
-        """Files of the judge (all but the editable ones and target.toml) that the checkout has otherwise."""
+        """Files of the judge (all but editable and target.toml) that the checkout has otherwise."""
         own = {*self.editable, "target.toml"}
         differing = []
         for file in sorted(self._pristine["base"]):

@@ -23,7 +23,8 @@ class Portfolio:
     """Asks its members in the order of their gain per second."""
 
     def __init__(self, members: Mapping[str, Proposer] | None = None) -> None:
-        self._members = dict(members) if members is not None else {"rewrite": Rewrite(), "tune": Tune()}
+        embedded: dict[str, Proposer] = {"rewrite": Rewrite(), "tune": Tune()}
+        self._members = embedded if members is None else dict(members)
 
     def propose(self, brief: Brief) -> Proposal | None:
         """The best member's proposal, or the next one's; None when none has anything left."""

@@ -1,0 +1,587 @@
+"""The command line: parse, call, print, exit code. Effect.
+
+stdout is the result, stderr is progress. Heavy modules are imported by the command that needs them, so
+that `optiloop --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import json as json_module
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+import click
+from click.shell_completion import CompletionItem
+
+from optiloop import __version__
+from optiloop.errors import OptiloopError, ProposerError, UsageError, WorkspaceError
+
+if TYPE_CHECKING:
+    from optiloop.loop import Engine
+    from optiloop.model import Experiment, Proposal, Target
+    from optiloop.report import Campaign
+    from optiloop.stopping import Limits
+
+T = TypeVar("T")
+
+INTERRUPTED = 130
+PROPOSERS = ("portfolio", "rewrite", "tune", "replay:", "human")
+FORMATS = ("terminal", "md", "html", "tsv", "json")
+
+
+class _TargetType(click.ParamType[Any]):
+    """A target's folder or name, completed by the shell."""
+
+    name = "target"
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        from optiloop.targets import builtin_names
+
+        names = [CompletionItem(name) for name in builtin_names() if name.startswith(incomplete)]
+        return [*names, CompletionItem(incomplete, type="dir")]
+
+
+class _ProposerType(click.ParamType[Any]):
+    """A proposer's name, completed by the shell."""
+
+    name = "proposer"
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        return [CompletionItem(name) for name in PROPOSERS if name.startswith(incomplete)]
+
+
+class _Seconds(click.ParamType[Any]):
+    """A duration: 30m, 90s, 1.5h."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        from optiloop.targets import duration
+
+        try:
+            return duration(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+def _examples(*lines: str) -> str:
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+target_argument = click.argument("target", type=_TargetType())
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
+proposer_option = click.option(
+    "--proposer",
+    type=_ProposerType(),
+    default="portfolio",
+    show_default=True,
+    help="Who proposes: portfolio, rewrite, tune, replay:FILE, human, or a plug-in.",
+)
+seed_option = click.option(
+    "--seed", type=int, default=0, show_default=True, help="Seed of proposers that draw lots."
+)
+fresh_option = click.option("--fresh", is_flag=True, help="Set the earlier campaign aside and begin anew.")
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=_examples(
+        "optiloop run targets/text_processor   improve a target until nothing is left to try",
+        "optiloop run text_processor           the same from anywhere: lays the built-in out here",
+        "optiloop check my_target              can this target be optimized? noise, cost, smallest gain",
+        "optiloop new my_target                write a target of your own",
+    ),
+)
+@click.version_option(__version__, prog_name="optiloop")
+def cli() -> None:
+    """Any file + any number -> a better file, with proof."""
+
+
+@cli.command(
+    epilog=_examples(
+        "optiloop run targets/text_processor",
+        "optiloop run my_target --time 30m --plateau 50",
+        "optiloop run my_target --proposer replay:candidates.jsonl --json",
+        "optiloop run my_target --until 'size_bytes <= 1000'",
+    )
+)
+@target_argument
+@proposer_option
+@click.option("--cycles", type=click.IntRange(min=0), help="End after this many experiments.")
+@click.option(
+    "--time", "seconds", type=_Seconds(), help="End after this long (30m, 90s), closing claim included."
+)
+@click.option("--usd", type=click.FloatRange(min=0), help="End when the proposer has cost this much.")
+@click.option("--until", help="End when the champion reaches a goal, as in 'combined_us <= 9000'.")
+@click.option("--plateau", type=click.IntRange(min=1), help="End after this many experiments without a keep.")
+@seed_option
+@fresh_option
+@json_option
+def run(
+    target: str,
+    proposer: str,
+    cycles: int | None,
+    seconds: Any,
+    usd: float | None,
+    until: str | None,
+    plateau: int | None,
+    seed: int,
+    fresh: bool,
+    as_json: bool,
+) -> None:
+    """Run experiments on TARGET, keep what is proven better, and measure the result afresh.
+
+    Goes on where an earlier run of the target ended. Ctrl-C ends it in order; a second Ctrl-C at once;
+    neither loses a finished experiment.
+    """
+    from optiloop.stopping import Limits, Until
+
+    found = _find(target)
+    try:
+        goal = None if until is None else Until.parsed(until, found.metric.name)
+    except ValueError as error:
+        raise UsageError(f"--until: {error}") from None
+    limits = Limits(cycles, seconds or found.budget.run, usd, goal, plateau)
+    with _opened(found, proposer, seed=seed, fresh=fresh) as engine:
+        gave_up = _campaign(engine, limits, as_json=as_json)
+    _print_result(found, as_json=as_json)
+    if gave_up:
+        raise ProposerError(gave_up)
+
+
+@cli.command(
+    epilog=_examples("optiloop step targets/text_processor", "optiloop step my_target --interactive")
+)
+@target_argument
+@click.option("--interactive", is_flag=True, help="Show the change and ask before it is run.")
+@proposer_option
+@seed_option
+@json_option
+def step(target: str, interactive: bool, proposer: str, seed: int, as_json: bool) -> None:
+    """Run one experiment on TARGET."""
+    from optiloop.live import choose, one_line
+
+    review = _ask if interactive else None
+    with _opened(_find(target), proposer, seed=seed, review=review) as engine:
+        number = len(engine.history())
+        # The live view would draw over the question.
+        with (
+            _interruptible(engine),
+            choose(engine, json=as_json or interactive, first=number, limit=None) as view,
+        ):
+            view.baseline(engine.prepare().value)
+            experiment = engine.cycle()
+    if experiment is None:
+        _echo_err("nothing is left to propose")
+    else:
+        click.echo(_json(experiment) if as_json else one_line(number + 1, experiment))
+
+
+@cli.command(epilog=_examples("optiloop check targets/text_processor", "optiloop check my_target --json"))
+@target_argument
+@json_option
+def check(target: str, as_json: bool) -> None:
+    """Can TARGET be optimized? Run its gates and its metric against itself.
+
+    Shows the noise, the smallest gain that can be told from it, and what a cycle costs.
+    """
+    from optiloop.report.check import checked
+
+    with _opened(_find(target), "portfolio") as engine, _interruptible(engine):
+        baseline = _progress(engine, engine.calibrate)
+        found = checked(engine.target, baseline, gate_seconds=engine.judge.gate_seconds)
+    click.echo(json_module.dumps(found.as_json()) if as_json else found.as_text())
+
+
+@cli.command(epilog=_examples("optiloop status targets/text_processor", "optiloop status my_target --json"))
+@target_argument
+@json_option
+def status(target: str, as_json: bool) -> None:
+    """Say where TARGET's campaign stands."""
+    _print_result(_find(target), as_json=as_json)
+
+
+@cli.command(epilog=_examples("optiloop log my_target -n 20", "optiloop log my_target --status keep --json"))
+@target_argument
+@click.option("-n", "count", type=click.IntRange(min=1), help="Only the newest N.")
+@click.option("--status", "wanted", help="Only experiments of this status: keep, discard, gate_failed, ...")
+@json_option
+def log(target: str, count: int | None, wanted: str | None, as_json: bool) -> None:
+    """List TARGET's experiments, oldest first."""
+    from optiloop.live import one_line
+    from optiloop.model import Status
+
+    if wanted is not None and wanted not in list(Status):
+        raise UsageError(f"--status {wanted}: there are {', '.join(Status)}")
+    numbered = [
+        (number, experiment)
+        for number, experiment in enumerate(_read(_find(target)).experiments, 1)
+        if wanted in (None, experiment.status)
+    ]
+    for number, experiment in numbered[-count:] if count else numbered:
+        click.echo(_json(experiment) if as_json else _clean(one_line(number, experiment)))
+
+
+@cli.command(epilog=_examples("optiloop show my_target 12", "optiloop show my_target 01K9ZV --json"))
+@target_argument
+@click.argument("experiment_id", metavar="ID")
+@json_option
+def show(target: str, experiment_id: str, as_json: bool) -> None:
+    """Show one experiment of TARGET: its change, samples and verdict.
+
+    ID is its number in the log, or any part of its id that no other has.
+    """
+    from optiloop.report.details import details
+
+    number, experiment = _pick(_read(_find(target)), experiment_id)
+    click.echo(_json(experiment) if as_json else details(number, experiment))
+
+
+@cli.command(
+    epilog=_examples(
+        "optiloop report my_target                          in the terminal",
+        "optiloop report my_target --format html > out.html",
+        "optiloop report my_target --format tsv             the columns of autoresearch's results.tsv",
+    )
+)
+@target_argument
+@click.option("--format", "form", type=click.Choice(FORMATS), default="terminal", show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
+@click.option("-o", "--output", type=click.Path(dir_okay=False), help="Write to a file instead of stdout.")
+def report(target: str, form: str, as_json: bool, output: str | None) -> None:
+    """Report TARGET's campaign: what was gained, what was kept, what did not work and why.
+
+    Measures baseline against champion afresh where the last run was cut off before it could.
+    """
+    from optiloop import report as reports
+
+    found = _find(target)
+    campaign = _with_claim(found)
+    form = "json" if as_json else form
+    if form == "terminal" and output is None:
+        from rich.console import Console
+
+        Console().print(reports.terminal(campaign))
+        return
+    formats: dict[str, Callable[[Campaign], str]] = {
+        "terminal": reports.markdown,
+        "md": reports.markdown,
+        "html": reports.html,
+        "tsv": reports.tsv,
+        "json": lambda it: json_module.dumps(reports.status(it), indent=1) + "\n",
+    }
+    _write(formats[form](campaign), output)
+
+
+@cli.command(epilog=_examples("optiloop verify targets/text_processor", "optiloop verify my_target --json"))
+@target_argument
+@json_option
+def verify(target: str, as_json: bool) -> None:
+    """Check TARGET's log against itself and the branch, and measure the champion again.
+
+    The hash chain of the log, each kept commit against its line and its diff, gates and hold-out of the
+    champion, and the gain against the baseline in a fresh measurement.
+    """
+    from optiloop.verify import verified
+
+    with _opened(_find(target), "portfolio") as engine, _interruptible(engine):
+        found = _progress(engine, lambda: verified(engine))
+    click.echo(json_module.dumps(found.as_json()) if as_json else found.as_text())
+    if found.fault is not None:
+        raise found.fault
+
+
+@cli.command(
+    epilog=_examples(
+        "optiloop apply my_target                       write the champion into your checkout",
+        "optiloop apply my_target --branch faster       make a branch of it, to review",
+        "optiloop apply my_target --patch faster.patch  or a patch for `git apply`",
+    )
+)
+@target_argument
+@click.option("--branch", help="Make this branch at the champion's commit; the checkout is not touched.")
+@click.option("--patch", type=click.Path(dir_okay=False), help="Write a patch to this file instead.")
+def apply(target: str, branch: str | None, patch: str | None) -> None:
+    """Bring TARGET's champion home."""
+    from optiloop.apply import apply_to_checkout, make_branch, patch_text
+
+    if branch and patch:
+        raise UsageError("--branch and --patch are two ways; choose one")
+    found = _find(target)
+    if branch:
+        click.echo(make_branch(found, branch))
+    elif patch:
+        _write(patch_text(found), patch)
+        click.echo(f"wrote {patch}; apply it with: git apply {patch}")
+    else:
+        click.echo(apply_to_checkout(found))
+
+
+@cli.command(epilog=_examples("optiloop new my_target", "optiloop new fast_cli --template python"))
+@click.argument("name")
+@click.option("--template", default="command", show_default=True, help="command or python.")
+def new(name: str, template: str) -> None:
+    """Write a target of your own into the folder NAME, from a template that runs as it is."""
+    from optiloop.scaffold import write_target
+
+    for line in write_target(Path(name), template):
+        click.echo(line)
+
+
+@cli.command(name="list", epilog=_examples("optiloop list", "optiloop list --json"))
+@json_option
+def list_all(as_json: bool) -> None:
+    """List targets, proposers, parsers and templates."""
+    from optiloop.scaffold import catalogue
+
+    found = catalogue()
+    if as_json:
+        click.echo(json_module.dumps(found))
+        return
+    for kind, names in found.items():
+        click.echo(f"{kind + ':':<12}{', '.join(names) or 'none'}")
+
+
+@cli.command(epilog=_examples("optiloop doctor", "optiloop doctor --json"))
+@json_option
+def doctor(as_json: bool) -> None:
+    """Say what this machine offers: Python, git, sandbox level, clocks, plug-ins."""
+    from optiloop.scaffold import diagnosis
+
+    found = diagnosis()
+    if as_json:
+        click.echo(json_module.dumps(found))
+        return
+    for name, said in found.items():
+        click.echo(f"{name + ':':<12}{said}")
+
+
+@cli.command(
+    epilog=_examples('eval "$(optiloop completion bash)"', "optiloop completion zsh > ~/.zfunc/_optiloop")
+)
+@click.argument("shell", type=click.Choice(("bash", "zsh", "fish")))
+def completion(shell: str) -> None:
+    """Print the completion script of a shell."""
+    from click.shell_completion import get_completion_class
+
+    kind = get_completion_class(shell)
+    if kind is None:
+        raise UsageError(f"no completion for {shell}")
+    click.echo(kind(cli, {}, "optiloop", "_OPTILOOP_COMPLETE").source())
+
+
+# --- running ---------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _opened(
+    target: Target,
+    proposer: str,
+    *,
+    seed: int = 0,
+    fresh: bool = False,
+    review: Callable[[Proposal, str], bool] | None = None,
+) -> Iterator[Engine]:
+    from optiloop.loop import Engine
+    from optiloop.proposers import find_proposer
+
+    with Engine.opened(target, find_proposer(proposer), seed=seed, fresh=fresh, review=review) as engine:
+        for note in engine.notes():
+            _echo_err(note)
+        yield engine
+
+
+def _campaign(engine: Engine, limits: Limits, *, as_json: bool) -> str:
+    """Run cycles up to the first limit, then the closing claim. Returns why the proposer gave up, or ''."""
+    from optiloop.live import choose
+    from optiloop.stopping import BARREN, Progress, stop_reason
+
+    started, done, usd = time.monotonic(), 0, 0.0
+    history = engine.history()
+    with (
+        _interruptible(engine),
+        choose(engine, json=as_json, first=len(history), limit=limits.seconds) as view,
+    ):
+        baseline = engine.prepare()
+        view.baseline(baseline.value)
+        why = gave_up = ""
+        while not why:
+            history = engine.history()
+            progress = Progress(
+                cycles=done,
+                seconds=time.monotonic() - started,
+                usd=usd,
+                champion=history.champion or baseline.value,
+                since_keep=history.since_keep,
+                reserve=engine.claim_seconds(),
+            )
+            why = stop_reason(limits, progress) or ""
+            if not why and done and history.barren >= BARREN:
+                why = gave_up = f"the proposer gave up: {history.latest(1)[0].reason}"
+            if why:
+                break
+            experiment = engine.cycle()
+            if experiment is None:
+                why = "nothing is left to propose"
+                break
+            done, usd = done + 1, usd + experiment.cost.usd
+            view.experiment(experiment)
+        if engine.claim_due():
+            engine.claim()
+    _echo_err(f"ended after {done} experiments: {why}")
+    return gave_up
+
+
+@contextmanager
+def _interruptible(engine: Engine) -> Iterator[None]:
+    """The first Ctrl-C (or SIGTERM) ends what runs and puts all in order; the second ends at once."""
+    seen = 0
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        nonlocal seen
+        seen += 1
+        if seen > 1:
+            os._exit(INTERRUPTED)
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    except KeyboardInterrupt:
+        engine.tidy()
+        name = engine.target.name
+        _echo_err(
+            f"ended in order, nothing lost; `optiloop run {name}` goes on, `optiloop report {name}` reports"
+        )
+        raise
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _progress(engine: Engine, work: Callable[[], T]) -> T:
+    """Do something slow; on a terminal, show what it is at."""
+    if not sys.stderr.isatty():
+        return work()
+    from rich.console import Console
+    from rich.live import Live
+    from rich.text import Text
+
+    def phase() -> Text:
+        return Text(f"… {engine.phase}", style="bright_black")
+
+    with Live(get_renderable=phase, console=Console(stderr=True), transient=True):
+        return work()
+
+
+# --- reading and printing --------------------------------------------------------------------------------
+
+
+def _find(name: str) -> Target:
+    from optiloop.targets import find_target
+
+    return find_target(name, here=Path.cwd())
+
+
+def _read(target: Target) -> Campaign:
+    from optiloop.state import read_campaign
+
+    return read_campaign(target)
+
+
+def _with_claim(target: Target) -> Campaign:
+    """A campaign with a claim on its present champion, measured now where the last run could not."""
+    campaign = _read(target)
+    if campaign.fresh_claim is not None or not campaign.keeps:
+        return campaign
+    _echo_err("the champion has no fresh measurement yet: measuring")
+    try:
+        with _opened(target, "portfolio") as engine, _interruptible(engine):
+            _progress(engine, engine.claim)
+    except WorkspaceError as busy:
+        _echo_err(f"not measured: {busy}")
+    return _read(target)
+
+
+def _print_result(target: Target, *, as_json: bool) -> None:
+    from optiloop import report as reports
+
+    campaign = _read(target)
+    if as_json:
+        click.echo(json_module.dumps(reports.status(campaign)))
+        return
+    from rich.console import Console
+
+    Console().print(reports.terminal(campaign))
+
+
+def _pick(campaign: Campaign, wanted: str) -> tuple[int, Experiment]:
+    numbered = list(enumerate(campaign.experiments, 1))
+    if wanted.lstrip("#").isdigit() and len(wanted) < 12:
+        found = [item for item in numbered if item[0] == int(wanted.lstrip("#"))]
+    else:
+        found = [item for item in numbered if wanted.upper() in item[1].id]
+    if len(found) != 1:
+        which = "no experiment" if not found else f"{len(found)} experiments"
+        raise UsageError(f"{which} of {campaign.target} match {wanted!r}; `optiloop log` lists them")
+    return found[0]
+
+
+def _json(experiment: Experiment) -> str:
+    from optiloop.record import encode
+
+    return encode(experiment).decode()
+
+
+def _ask(proposal: Proposal, diff: str) -> bool:
+    from optiloop.report.details import coloured
+
+    _echo_err(f"{proposal.origin}: {_clean(proposal.hypothesis)}\n")
+    _echo_err(coloured(diff))
+    return click.confirm("Run this experiment?", err=True)
+
+
+def _write(text: str, output: str | None) -> None:
+    if output is None:
+        click.echo(text, nl=False)
+        return
+    try:
+        Path(output).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{output}: cannot write it: {error.strerror}") from None
+
+
+def _clean(text: str) -> str:
+    return "".join(char for char in text if char.isprintable() or char == "\n")
+
+
+def _echo_err(text: str) -> None:
+    click.echo(text, err=True)
+
+
+def main() -> NoReturn:
+    """Run the command line. The program's one place that turns an error into a line and an exit code."""
+    try:
+        cli.main(prog_name="optiloop", standalone_mode=False)
+    except OptiloopError as error:
+        _echo_err(f"optiloop: {error}")
+        sys.exit(error.exit_code)
+    except click.exceptions.Exit as error:
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(UsageError.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        sys.exit(INTERRUPTED)
+    sys.exit(0)

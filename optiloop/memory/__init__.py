@@ -1,0 +1,1 @@
+"""What the experiment log remembers: fingerprints, the derived index, recall."""

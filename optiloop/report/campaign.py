@@ -1,0 +1,113 @@
+"""A campaign: all that a report is made from, and the facts that follow from it. Pure."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from optiloop.model import Baseline, Claim, Cost, Experiment, Metric, Status
+
+
+@dataclass(frozen=True)
+class Campaign:
+    """The history of one target. `diff` turns the baseline into the champion; `alpha` is the policy's."""
+
+    target: str
+    goal: str
+    metric: Metric
+    experiments: tuple[Experiment, ...]
+    baseline: Baseline | None = None
+    claim: Claim | None = None
+    editable: tuple[str, ...] = ()
+    sandbox: str = "process"
+    diff: str = ""
+    alpha: float = 0.01
+
+    @property
+    def keeps(self) -> tuple[Experiment, ...]:
+        return tuple(experiment for experiment in self.experiments if experiment.status is Status.KEEP)
+
+    @property
+    def last_keep(self) -> Experiment | None:
+        return self.keeps[-1] if self.keeps else None
+
+    @property
+    def champion_commit(self) -> str | None:
+        """The commit of the last keep, the baseline's before the first; None where neither is known."""
+        if self.last_keep is not None:
+            return self.last_keep.commit
+        return self.baseline.commit if self.baseline else None
+
+    @property
+    def fresh_claim(self) -> Claim | None:
+        """The claim, if it was measured on the present champion and something was kept."""
+        if self.claim is None or self.last_keep is None or self.claim.commit != self.champion_commit:
+            return None
+        return self.claim
+
+    @property
+    def verified(self) -> bool:
+        """Whether a fresh measurement's interval excludes "no improvement"."""
+        claim = self.fresh_claim
+        return claim is not None and claim.interval is not None and claim.interval.low > 1
+
+    @property
+    def champion_value(self) -> float | None:
+        if self.fresh_claim is not None:
+            return self.fresh_claim.champion
+        if self.last_keep is not None:
+            return self.value_of(self.last_keep)
+        return self.baseline_value
+
+    @property
+    def baseline_value(self) -> float | None:
+        return self.baseline.value if self.baseline else None
+
+    @property
+    def selection_estimate(self) -> float | None:
+        """The product of the keeps' effects: biased upward, for each was kept because it looked good."""
+        effects = [keep.effect for keep in self.keeps if keep.effect is not None and keep.effect > 0]
+        return math.exp(sum(map(math.log, effects))) if effects else None
+
+    @property
+    def tested(self) -> int:
+        """How many experiments were measured: each had its chance to be kept by mistake."""
+        return sum(experiment.measurement is not None for experiment in self.experiments)
+
+    @property
+    def expected_false_keeps(self) -> float:
+        """What the keep rule bounds the expected number of wrong keeps by."""
+        return self.alpha * self.tested
+
+    @property
+    def statuses(self) -> Mapping[Status, int]:
+        """How many experiments ended in each status, all seven in the model's order."""
+        counts = Counter(experiment.status for experiment in self.experiments)
+        return {status: counts[status] for status in Status}
+
+    @property
+    def cost(self) -> Cost:
+        costs = [experiment.cost for experiment in self.experiments]
+        return Cost(math.fsum(cost.usd for cost in costs), sum(cost.tokens for cost in costs))
+
+    @property
+    def seconds(self) -> float:
+        return math.fsum(experiment.seconds for experiment in self.experiments)
+
+    def value_of(self, experiment: Experiment) -> float | None:
+        """The median of the metric over the candidate's samples; None where it was not measured."""
+        return self.secondary_of(experiment, self.metric.name)
+
+    def secondary_of(self, experiment: Experiment, name: str) -> float | None:
+        """The candidate's median of any number the metric's command gave; None where it gave none."""
+        if experiment.measurement is None:
+            return None
+        values = [pair.candidate.values.get(name) for pair in experiment.measurement.pairs]
+        known = [value for value in values if value is not None]
+        if known:
+            return statistics.median(known)
+        medians = experiment.measurement.secondary.get(name)
+        return medians[1] if medians else None

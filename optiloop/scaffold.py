@@ -1,0 +1,111 @@
+"""`optiloop new`, `list` and `doctor`: write a target from a template, say what there is. Effect."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from importlib.metadata import entry_points
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from optiloop.bench import HAS_CPU_CLOCK
+from optiloop.errors import UsageError
+from optiloop.sandbox import LEVEL
+from optiloop.targets import builtin_names, nearest, shipped
+
+
+def templates() -> list[str]:
+    """The names of the target templates."""
+    return sorted(path.name for path in shipped("templates").iterdir() if (path / "target.toml.j2").is_file())
+
+
+def write_target(folder: Path, template: str) -> list[str]:
+    """Write a target into a new folder. Returns what to do next, in lines.
+
+    Raises UsageError where the name is bad, the folder is there, or the template is not known.
+    """
+    name = folder.name
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", name):
+        raise UsageError(f"{name!r}: a target's name is letters, digits, '_' or '-'")
+    if template not in templates():
+        raise UsageError(
+            f"no template {template!r}; there are {', '.join(templates())}{nearest(template, templates())}"
+        )
+    if folder.exists():
+        raise UsageError(f"{folder} is there already; choose another name")
+    half = folder.with_name(f".{name}.part")
+    try:
+        shutil.rmtree(half, ignore_errors=True)
+        written = _render(shipped("templates") / template, half, name)
+        half.rename(folder)
+    except OSError as error:
+        shutil.rmtree(half, ignore_errors=True)
+        raise UsageError(f"{folder}: cannot write it: {error.strerror}") from None
+    return [
+        *(f"wrote {folder / file}" for file in written),
+        f"next: optiloop check {folder}    then: optiloop run {folder}",
+    ]
+
+
+def _render(template: Path, folder: Path, name: str) -> list[str]:
+    environment = Environment(
+        loader=FileSystemLoader(template),
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+        autoescape=False,  # TOML and Python, not HTML; the name is checked above
+    )
+    folder.mkdir(parents=True)
+    written = []
+    for source in sorted(template.glob("*.j2")):
+        text = environment.get_template(source.name).render(name=name, identifier=name.replace("-", "_"))
+        (folder / source.stem).write_text(text, encoding="utf-8")
+        written.append(source.stem)
+    return written
+
+
+def catalogue() -> dict[str, list[str]]:
+    """What can be named: targets, proposers, parsers, templates."""
+    installed = {
+        kind: sorted({entry.name for entry in entry_points(group=f"optiloop.{kind}")})
+        for kind in ("targets", "proposers", "parsers")
+    }
+    return {
+        **installed,
+        "targets": sorted({*builtin_names(), *installed["targets"]}),
+        "templates": templates(),
+    }
+
+
+def diagnosis() -> dict[str, str]:
+    """What this machine offers, each as one line."""
+    return {
+        "python": f"{platform.python_version()} ({sys.executable})",
+        "git": _first_line("git", "--version")
+        or "not found: install git, optiloop keeps its champions in it",
+        "cores": str(os.cpu_count()),
+        "sandbox": f"{LEVEL}: contains accidents; hostile code can read your files and use the network",
+        "cpu clock": _CLOCKS[HAS_CPU_CLOCK],
+        "valgrind": _first_line("valgrind", "--version") or "not found (optional: instruction counts)",
+        "disk": f"{shutil.disk_usage(Path.cwd()).free / 2**30:.1f} GiB free here",
+        **{f"{kind}": ", ".join(names) or "none" for kind, names in catalogue().items()},
+        "models": "none needed; this version has embedded proposers only",
+    }
+
+
+def _first_line(*command: str) -> str:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip().split("\n")[0]
+
+
+_CLOCKS = {
+    True: "CPU time of a worker is read from outside",
+    False: "none on this system: optiloop.bench falls back to wall-clock time, which needs many more runs",
+}

@@ -1,0 +1,84 @@
+"""When a run ends: the limits a user may set, and the one that is reached first. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from optiloop.model import Seconds
+
+BARREN = 5
+"""Experiments without a proposal in a row after which the proposer has given up."""
+
+_UNTIL = re.compile(r"\s*(?P<metric>[^\s<>=]+)\s*(?P<sign><=|>=|<|>)\s*(?P<value>\S+)\s*")
+_SIGNS: dict[str, Callable[[float, float], bool]] = {
+    "<=": lambda a, b: a <= b,
+    ">=": lambda a, b: a >= b,
+    "<": lambda a, b: a < b,
+    ">": lambda a, b: a > b,
+}
+
+
+@dataclass(frozen=True)
+class Until:
+    """A goal for the metric, as in `val_bpb <= 0.97`."""
+
+    metric: str
+    sign: str
+    value: float
+
+    @classmethod
+    def parsed(cls, text: str, metric: str) -> Until:
+        """Read it. Raises ValueError where it is no comparison, or of another metric."""
+        match = _UNTIL.fullmatch(text)
+        if match is None:
+            raise ValueError(f"{text!r} is no goal; write it like '{metric} <= 1.5'")
+        if match["metric"] != metric:
+            raise ValueError(f"the metric is {metric!r}, not {match['metric']!r}")
+        return cls(metric, match["sign"], float(match["value"]))
+
+    def reached(self, champion: float) -> bool:
+        """Whether the champion's metric fulfils it."""
+        return _SIGNS[self.sign](champion, self.value)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What ends a run; None never does."""
+
+    cycles: int | None = None
+    seconds: Seconds | None = None
+    usd: float | None = None
+    until: Until | None = None
+    plateau: int | None = None
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far this run is. `reserve` is what the closing claim will take, in seconds."""
+
+    cycles: int = 0
+    seconds: float = 0.0
+    usd: float = 0.0
+    champion: float | None = None
+    since_keep: int = 0
+    reserve: float = 0.0
+
+
+def stop_reason(limits: Limits, progress: Progress) -> str | None:
+    """Say which limit is reached, or None. The time for the closing claim is part of the time."""
+    if limits.until and progress.champion is not None and limits.until.reached(progress.champion):
+        goal = limits.until
+        return f"{goal.metric} {goal.sign} {goal.value:g} is reached"
+    if limits.cycles is not None and progress.cycles >= limits.cycles:
+        return f"{limits.cycles} cycles are done"
+    if limits.usd is not None and progress.usd >= limits.usd:
+        return f"{progress.usd:.2f} USD of {limits.usd:.2f} are spent"
+    if limits.plateau is not None and progress.since_keep >= limits.plateau:
+        return f"nothing was kept in {limits.plateau} experiments"
+    if limits.seconds is not None:
+        reserve = min(progress.reserve, limits.seconds / 2)
+        if progress.seconds + reserve >= limits.seconds:
+            return f"the time of {limits.seconds:g} s is spent"
+    return None
