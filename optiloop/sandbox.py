@@ -6,8 +6,8 @@ network and signal other processes; docs/architecture.md says so too.
 
 from __future__ import annotations
 
-import ctypes
 import os
+import secrets
 import selectors
 import shlex
 import shutil
@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from optiloop.model import Command, Seconds
@@ -41,7 +42,7 @@ _PASSED = (
     "SYSTEMROOT",
 )
 _SHELL_SYNTAX = frozenset("|&;<>()$`*?[]{}~\n")
-_PR_SET_PDEATHSIG = 1
+_MARK = "OPTILOOP_RUN"
 _POLL: Seconds = Seconds(0.02)
 
 
@@ -79,6 +80,7 @@ def run(command: Command, cwd: Path, *, private: Path, env: Mapping[str, str] | 
     `private` is an empty folder that becomes its HOME and TMPDIR. A command that cannot be started is
     an Outcome with exit code 127, like a shell's.
     """
+    _lifeline()
     started = time.monotonic()
     try:
         process = subprocess.Popen(
@@ -89,7 +91,6 @@ def run(command: Command, cwd: Path, *, private: Path, env: Mapping[str, str] | 
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,
-            preexec_fn=_die_with_parent if sys.platform == "linux" else None,
         )
     except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
         reason = f"cannot start {shown(command.line)!r}: {error.strerror}"
@@ -136,6 +137,7 @@ def environment(private: Path, extra: Mapping[str, str]) -> dict[str, str]:
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONNOUSERSITE": "1",
         "PYTHONHASHSEED": "0",
+        _MARK: _token(),
         **extra,
     }
 
@@ -254,10 +256,45 @@ def _signal_name(number: int) -> str:
         return f"signal {number}"
 
 
-_libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+# A process that outlives a killed engine just long enough to kill the commands it left behind: found by a
+# token in their environment, so that daemons in sessions of their own are found too. Without a preexec_fn
+# commands are started by vfork, whose cost does not grow with the engine's memory.
+_WATCHMAN = """
+import os, signal, sys, time
+mark = sys.argv[1].encode()
+os.read(0, 1)
+for _ in range(50):
+    found = False
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/environ", "rb") as file:
+                if mark in file.read().split(bytes(1)):
+                    os.kill(int(pid), signal.SIGKILL)
+                    found = True
+        except OSError:
+            continue
+    if not found:
+        break
+    time.sleep(0.05)
+"""
 
 
-def _die_with_parent() -> None:
-    """In the child, before exec: a killed engine takes the command with it."""
-    if _libc is not None:
-        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+@cache
+def _lifeline() -> subprocess.Popen[bytes] | None:
+    """Start the watchman once per process; it waits for this end of its pipe to close. Linux only."""
+    if sys.platform != "linux":
+        return None
+    return subprocess.Popen(
+        [sys.executable, "-I", "-S", "-c", _WATCHMAN, f"{_MARK}={_token()}"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        cwd="/",
+        env={},
+    )
+
+
+@cache
+def _token() -> str:
+    return secrets.token_hex(8)

@@ -10,6 +10,7 @@ import sys
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from dataclasses import replace as replace_fields
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ import yaml
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from optiloop.knobs import Choices, Knob, Range, Value, find, replace, replace_all
+from optiloop.knobs import Choices, Knob, Range, Value, _only_change, find, replace, replace_all
 from optiloop.memory.fingerprint import result_fingerprint
 from optiloop.model import (
     Brief,
@@ -151,6 +152,19 @@ def test_an_integer_with_a_fractional_range_is_a_float() -> None:
     knob = named("a.py", "RATE = 1  # range: 0.1..10 log\n")["RATE"]
     assert isinstance(knob.value, float)
     assert replace("RATE = 1  # range: 0.1..10 log\n", knob, 2.0) == "RATE = 2.0  # range: 0.1..10 log\n"
+
+
+def test_a_probe_that_changes_two_leaves_proves_nothing() -> None:
+    before = {("a",): 3, ("b",): 3}
+    assert _only_change(before, {("a",): 9, ("b",): 3}, 9) == ("a",)
+    assert _only_change(before, {("a",): 9, ("b",): 9}, 9) is None
+    assert _only_change(before, {("a",): 9}, 9) is None
+    assert _only_change(before, {("a",): "9", ("b",): 3}, 9) is None
+
+
+def test_a_yaml_bomb_is_no_file_of_settings() -> None:
+    levels = [f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 9)}]" for n in range(1, 12)]
+    assert find("a.yaml", "l0: &l0 [7]\n" + "\n".join(levels)) == ()
 
 
 def test_a_file_of_data_has_only_its_annotated_knobs() -> None:
@@ -379,6 +393,42 @@ def test_a_small_space_is_searched_to_its_end_and_then_it_stops() -> None:
     proposals = [loop.cycle(seed) for seed in range(30)]
     assert sum(proposal is not None for proposal in proposals) == 3 * 2 * 3 - 1
     assert proposals[-1] is None
+
+
+def test_a_space_too_large_to_be_hit_by_chance_is_searched_to_its_end_too() -> None:
+    loop = FakeLoop({"a.py": "A = 2  # range: 1..9\nB = 3  # range: 1..9\n"}, lambda source: 1.0)
+    proposals = [loop.cycle(0) for _ in range(9 * 9)]
+    assert None not in proposals[:-1]
+    assert proposals[-1] is None
+
+
+def test_a_step_that_failed_is_not_retried_on_the_next_champion() -> None:
+    def worth(source: Mapping[str, str]) -> float:
+        values = values_of(source)
+        return float(values["A"]) / float(values["B"])
+
+    loop = FakeLoop({"a.py": "A = 10\nB = 0.5\n"}, worth)
+    hypotheses = [proposal.hypothesis for seed in range(3) if (proposal := loop.cycle(seed))]
+    assert hypotheses == ["Set A in a.py: 10 -> 20", "Set B in a.py: 0.5 -> 1.0", "Set B in a.py: 1.0 -> 2.0"]
+
+
+def test_the_program_the_campaign_began_with_is_not_proposed() -> None:
+    loop = FakeLoop({"a.py": "FLAG = True\n"}, lambda source: 1.0)
+    brief = loop.brief(0)
+    assert Tune().propose(replace_fields(brief, baseline={"a.py": "FLAG = False\n"})) is None
+    assert Tune().propose(brief) is not None
+
+
+def test_trials_outside_of_a_narrowed_range_are_left_out() -> None:
+    wide, narrow = (f"A = 10.0  # range: 1..{high}\nB = 1.5  # range: 1..2\n" for high in (900, 20))
+    loop = FakeLoop({"a.py": wide}, lambda source: 1.0)
+    for seed in range(6):
+        loop.cycle(seed)
+    loop.source = {"a.py": narrow}
+    for seed in range(6):
+        proposal = loop.cycle(seed)
+        assert proposal is not None
+        assert 1 <= float(values_of(proposal.edits)["A"]) <= 20
 
 
 def test_one_file_at_a_time() -> None:

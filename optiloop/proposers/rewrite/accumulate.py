@@ -135,11 +135,12 @@ def dedupe_loop(code: Code) -> Iterator[Site]:
     for pattern in _DEDUPE:
         for match in code.find(pattern):
             loop = match.nodes[1]
-            if isinstance(loop, ast.For) and kinds.items_may_be_hashable(match.expr("xs")):
-                if not read_elsewhere(code, loop, {match.name("x")}):
-                    new = code.fill("?out = list(dict.fromkeys($xs))", match.found)
-                    what = "repeats dropped by asking the list so far -> dict.fromkeys, O(n^2) -> O(n)"
-                    yield code.site(match.first, what, [code.replace([match.first, loop], new)])
+            if not isinstance(loop, ast.For) or not kinds.items_may_be_hashable(match.expr("xs")):
+                continue
+            if not read_elsewhere(code, loop, {match.name("x")}):
+                new = code.fill("?out = list(dict.fromkeys($xs))", match.found)
+                what = "repeats dropped by asking the list so far -> dict.fromkeys, O(n^2) -> O(n)"
+                yield code.site(match.first, what, [code.replace([match.first, loop], new)])
 
 
 # --- texts --------------------------------------------------------------------------------------------
@@ -155,7 +156,7 @@ def join_pieces(code: Code) -> Iterator[Site]:
         if not isinstance(loop, ast.For | ast.While):
             continue
         for name in sorted(_added_to(loop)):
-            adds = [n for n in walk(loop.body) if _adds(n, name)]
+            adds = _additions(loop, name)
             place = stores(loop, name)
             outer = [around for around in code.loops(loop) if name in {n.id for n in stores(around, name)}]
             if len(place) != len(adds) or loads(loop, name) or not kinds.is_text(place[0]) or outer:
@@ -176,11 +177,15 @@ def _added_to(loop: ast.For | ast.While) -> set[str]:
     }
 
 
-def _adds(node: ast.AST, name: str) -> bool:
-    match node:
-        case ast.AugAssign(target=ast.Name(id=target), op=ast.Add()):
-            return target == name
-    return False
+def _additions(loop: ast.For | ast.While, name: str) -> list[ast.AugAssign]:
+    return [
+        node
+        for node in walk(loop.body)
+        if isinstance(node, ast.AugAssign)
+        and isinstance(node.op, ast.Add)
+        and isinstance(node.target, ast.Name)
+        and node.target.id == name
+    ]
 
 
 def join_generator(code: Code) -> Iterator[Site]:

@@ -500,9 +500,10 @@ def split_by_characters(code: Code) -> Iterator[Site]:
         for match in code.find(pattern):
             test = match.expr("belongs" if "belongs" in match.found else "splits")
             outside = changed(match.nodes) & (names(test) - {match.name("c")})
-            if is_pure(code, test) and not outside and is_pure(code, match.expr("text")):
-                if _starts_empty(code, match) and not _loop_variable_is_read(code, match):
-                    yield _split_site(code, match, test)
+            if outside or not is_pure(code, test) or not is_pure(code, match.expr("text")):
+                continue
+            if _starts_empty(code, match) and not _loop_variable_is_read(code, match):
+                yield _split_site(code, match, test)
 
 
 def _starts_empty(code: Code, match: Match) -> bool:

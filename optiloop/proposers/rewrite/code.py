@@ -91,7 +91,7 @@ class Code:
         return next(outer for outer in self.around(node) if isinstance(outer, ast.stmt))
 
     def first_of_chain(self, statement: ast.stmt) -> ast.stmt:
-        """The `if` that an `elif` belongs to, where lines can stand in front; or the statement itself."""
+        """The `if` an `elif` belongs to, for a line can stand in front of it; or the statement itself."""
         while self.text.startswith("elif", self.start(statement)):
             statement = self.statement(self.parent(statement))
         return statement
@@ -147,15 +147,15 @@ class Code:
     def find(self, pattern: Pattern) -> Iterator[Match]:
         """Every place where consecutive statements match."""
         for block in self.blocks:
-            for start in range(len(block)):
-                match = pattern.match_at(block, start)
+            for start, statement in enumerate(block):
+                match = pattern.match_at(block, start) if pattern.may_start_with(statement) else None
                 if match is not None:
                     yield match
 
     def find_expressions(self, pattern: Pattern) -> Iterator[tuple[ast.expr, Match]]:
         """Every expression that matches."""
         for node in self.nodes:
-            if isinstance(node, ast.expr):
+            if isinstance(node, ast.expr) and pattern.may_start_with(node):
                 match = pattern.match(node)
                 if match is not None:
                     yield node, match

@@ -21,8 +21,8 @@ from optiloop.proposers.rewrite.pattern import Pattern, same
 
 _COSTLY_FUNCTIONS = words("sorted max min sum set list tuple frozenset dict any all str reversed")
 _COSTLY_METHODS = words(
-    "lower upper split splitlines strip replace join count casefold title swapcase translate keys values items "
-    "most_common copy index find"
+    "lower upper split splitlines strip replace join count casefold title swapcase translate keys values "
+    "items most_common copy index find"
 )
 _FRESH = words("list dict set copy")
 
@@ -201,7 +201,7 @@ def _compiled(code: Code, call: ast.Call) -> list[Edit]:
             func=ast.Attribute(value=ast.Name(id="re"), attr="compile"),
             args=[ast.Constant() as pattern, *flags],
         ):
-            replaced, rest = "{name}", []
+            replaced = "{name}"
         case ast.Call(
             func=ast.Attribute(value=ast.Name(id="re"), attr=method), args=[ast.Constant() as pattern, *rest]
         ) if method in _REGEX_FUNCTIONS and rest and not call.keywords and len(rest) <= 2:

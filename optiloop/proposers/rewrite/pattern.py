@@ -24,6 +24,12 @@ _PLACEHOLDER = re.compile(r"(\$\$|\$|\?)([a-z]\w*)")
 _PREFIX = {"$": "any__", "?": "name__", "$$": "body__"}
 _KIND_AND_NAME = re.compile(r"(any|name|body)__(\w+)$")
 _IGNORED = frozenset({"ctx", "type_comment", "kind"})
+# Other types that some spelling of the first may have.
+_ALSO: dict[type[ast.AST], tuple[type[ast.AST], ...]] = {
+    ast.Assign: (ast.AnnAssign,),
+    ast.AugAssign: (ast.Assign,),
+    ast.UnaryOp: (ast.Compare,),
+}
 _MIRRORED: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Eq: ast.Eq,
     ast.NotEq: ast.NotEq,
@@ -67,6 +73,11 @@ class Pattern:
         only = tree.body[0] if len(tree.body) == 1 else None
         is_expression = isinstance(only, ast.Expr) and _placeholder(only) is None
         self._expression = only.value if is_expression and isinstance(only, ast.Expr) else None
+
+    def may_start_with(self, node: ast.AST) -> bool:
+        """Whether a node is of a type that a match can begin with: a cheap first question."""
+        kind = type(self._expression if self._expression is not None else self._body[0])
+        return type(node) is kind or type(node) in _ALSO.get(kind, ())
 
     def match(self, node: ast.AST) -> Match | None:
         """Match one expression, or one statement."""

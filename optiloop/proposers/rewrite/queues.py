@@ -79,9 +79,9 @@ def list_as_queue(code: Code) -> Iterator[Site]:
     O(n) -> O(1) per operation. Source: collections.deque.
     """
     for scope in code.functions():
-        for name in sorted({name for loop_name in [_front_uses(code, scope)] for name in loop_name}):
-            starts = [code.parent(place) for place in stores(scope, name)]
-            starts = [s for s in starts if isinstance(s, ast.Assign | ast.AnnAssign) and s.value is not None]
+        for name in sorted(set(_front_uses(code, scope))):
+            parents = [code.parent(place) for place in stores(scope, name)]
+            starts = [p for p in parents if isinstance(p, ast.Assign | ast.AnnAssign) and p.value is not None]
             if len(starts) == len(stores(scope, name)) and starts and _is_only_queue(code, scope, name):
                 edits = [*_wrapped(code, starts), *_front_edits(code, scope, name)]
                 what = f"list {name} used at its front -> collections.deque, O(n) -> O(1) per operation"

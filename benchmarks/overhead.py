@@ -1,0 +1,172 @@
+"""Promise 6, small: what the engine itself costs per cycle, at 100 and at 10,000 experiments in the log.
+
+    python benchmarks/overhead.py                   the figures of the README
+    python benchmarks/overhead.py --sizes 100 1000  the short form that CI runs
+
+Engine CPU = all CPU of the process and its children, git included, less what gates, the metric's command
+and the proposer took. Each size runs in a process of its own, so that peak memory is that size's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import toy
+
+import optiloop.measure
+from optiloop.ledger import Ledger
+from optiloop.loop import Engine
+from optiloop.model import Brief, Experiment, Measurement, Pair, Proposal, Sample, Status
+from optiloop.proposers.replay import Replay
+from optiloop.record import digest, encode
+from optiloop.targets import load_target
+
+CYCLES = 100
+HELP_RUNS = 5
+
+
+class Timed:
+    """A proposer whose CPU time is taken down."""
+
+    def __init__(self, inner: Replay) -> None:
+        self.inner, self.seconds = inner, 0.0
+
+    def propose(self, brief: Brief) -> Proposal | None:
+        started = time.process_time()
+        proposal = self.inner.propose(brief)
+        self.seconds += time.process_time() - started
+        return proposal
+
+
+def main() -> int:
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    options.add_argument("--sizes", type=int, nargs="+", default=[100, 10_000])
+    options.add_argument("--one", type=int, help=argparse.SUPPRESS)
+    chosen = options.parse_args()
+    if chosen.one is not None:
+        print(json.dumps(measured(chosen.one)))
+        return 0
+    print("experiments  engine CPU/cycle  of it git+forks  bytes/cycle  start (reads log)  peak memory")
+    for size in chosen.sizes:
+        done = subprocess.run(
+            (sys.executable, __file__, "--one", str(size)), capture_output=True, text=True, check=True
+        )
+        found = json.loads(done.stdout)
+        print(
+            f"{size:>11,}  {found['engine_ms']:>13.2f} ms  {found['children_ms']:>12.2f} ms  "
+            f"{found['bytes']:>11,.0f}  {found['start_s']:>15.2f} s  {found['peak_mb']:>8.1f} MB"
+        )
+    print(f"optiloop --help: {help_seconds():.3f} s CPU (median of {HELP_RUNS})")
+    return 0
+
+
+def measured(size: int) -> dict[str, float]:
+    """Run CYCLES cycles on top of a log of `size` experiments."""
+    spent = _count_judging()
+    with tempfile.TemporaryDirectory() as scratch:
+        target = load_target(toy.write_target(Path(scratch) / "toy"))
+        proposer = Timed(Replay(str(toy.write_candidates(Path(scratch) / "candidates.jsonl", CYCLES + 1))))
+        with Engine.opened(target, proposer) as engine:
+            engine.prepare()
+            first = engine.cycle()
+            assert first is not None
+        log = Path(scratch) / "toy" / ".optiloop" / "toy" / "experiments.jsonl"
+        _lengthen(log, first, size)
+        started = time.process_time()
+        with Engine.opened(target, proposer) as engine:
+            start = time.process_time() - started
+            bytes_before, own, children, judged, proposed = (
+                log.stat().st_size,
+                *_used(),
+                spent[0],
+                proposer.seconds,
+            )
+            for _ in range(CYCLES):
+                assert engine.cycle() is not None
+            own_after, children_after = _used()
+        children_cpu = children_after - children - (spent[0] - judged)
+        own_cpu = own_after - own - (proposer.seconds - proposed)
+        return {
+            "engine_ms": 1000 * (own_cpu + children_cpu) / CYCLES,
+            "children_ms": 1000 * children_cpu / CYCLES,
+            "bytes": (log.stat().st_size - bytes_before) / CYCLES,
+            "start_s": start,
+            "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        }
+
+
+def _used() -> tuple[float, float]:
+    """CPU seconds of this process, and of its ended children."""
+    own, children = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return own.ru_utime + own.ru_stime, children.ru_utime + children.ru_stime
+
+
+def _count_judging() -> list[float]:
+    """Take down the CPU of every gate and metric command from now on."""
+    spent, run = [0.0], optiloop.measure.run
+
+    def counted(*args: Any, **options: Any) -> Any:
+        outcome = run(*args, **options)
+        spent[0] += outcome.cpu_seconds
+        return outcome
+
+    optiloop.measure.run = counted
+    return spent
+
+
+def _lengthen(log: Path, first: Experiment, size: int) -> None:
+    """Append experiments as a real campaign has them, eight pairs each, up to `size`."""
+    experiments = list(Ledger(log).new())
+    previous = digest(encode(experiments[-1]))
+    with log.open("ab") as file:
+        for number in range(len(experiments), size):
+            line = encode(replace(_like(first, number), previous=previous))
+            previous = digest(line)
+            file.write(line + b"\n")
+
+
+def _like(first: Experiment, number: int) -> Experiment:
+    value = 1000.0 + number / 7
+    pair = Pair(
+        Sample({"score": 999.5}, 0.01, 0.01), Sample({"score": value}, 0.01, 0.01), number % 2 == 0, number
+    )
+    return replace(
+        first,
+        id=f"{first.id[:16]}{number:010d}",
+        parent=first.commit or "",
+        status=Status.DISCARD,
+        reason=f"not better: {999.5 / value:.4f}x in 8 pairs, E = 0.02",
+        hypothesis=f"candidate {number} of a long night: another way to write the same function",
+        tags=(f"synthetic:{number}",),
+        result=f"{number:032x}",
+        change=f"{number + 1:032x}",
+        diff=first.diff * 12,
+        measurement=Measurement((pair,) * 8, None),
+        effect=999.5 / value,
+        commit=None,
+    )
+
+
+def help_seconds() -> float:
+    """CPU of `optiloop --help`, start of Python included."""
+    times = []
+    for _ in range(HELP_RUNS):
+        before = _used()[1]
+        subprocess.run((sys.executable, "-m", "optiloop", "--help"), capture_output=True, check=True)
+        times.append(_used()[1] - before)
+    return sorted(times)[HELP_RUNS // 2]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

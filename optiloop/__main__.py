@@ -1,0 +1,5 @@
+"""`python -m optiloop`."""
+
+from optiloop.cli import main
+
+main()
