@@ -36,7 +36,6 @@ class Campaign:
     replay: Path
     reported: set[str] = field(default_factory=set)
     """Ids that a run printed as finished."""
-    phases: Counter[str] = field(default_factory=Counter)
 
     @property
     def log(self) -> Path:
@@ -54,6 +53,15 @@ class Campaign:
         for line in output.read_bytes().split(b"\n")[:-1]:
             if b'"previous"' in line:
                 self.reported.add(json.loads(line)["id"])
+
+    def orphaned(self) -> bool:
+        """Whether the kill fell between a keep's commit and its log line."""
+        ref = self.folder / ".optiloop" / "toy" / "repository.git" / "refs" / "heads" / "optiloop" / "toy"
+        kept = [line["commit"] for line in self.logged() if line["status"] == "keep"]
+        return bool(kept) and ref.exists() and ref.read_text().strip() != kept[-1]
+
+    def keeps(self) -> int:
+        return sum(line["status"] == "keep" for line in self.logged())
 
     def logged(self) -> list[dict[str, object]]:
         if not self.log.exists():
@@ -78,9 +86,9 @@ def main() -> int:
 
 def fire(scratch: Path, kills: int, rng: random.Random) -> int:
     """Kill, start, kill; then run to the end and check everything. Returns the process's exit code."""
-    folder = toy.write_target(scratch / "a target")
-    campaign = Campaign(folder, toy.write_candidates(scratch / "candidates.jsonl", kills * 40))
-    before, faults, done = tree(folder), [], 0
+    folder = toy.write_target(scratch / "a target", score=toy.SLOW_SCORE)
+    campaign = Campaign(folder, toy.write_candidates(scratch / "candidates.jsonl", kills * 30))
+    before, faults, done, orphans = tree(folder), [], 0, 0
     while done < kills:
         output = scratch / "run.out"
         run = campaign.start(output)
@@ -91,12 +99,13 @@ def fire(scratch: Path, kills: int, rng: random.Random) -> int:
         run.wait()
         done += 1
         campaign.collect(output)
+        orphans += campaign.orphaned()
         faults += [f"after kill {done}: {fault}" for fault in check(campaign, before)]
         if done % 20 == 0:
-            print(f"  {done} kills, {len(campaign.logged())} experiments in the log, {len(faults)} faults")
+            print(f"  {done} kills, {len(campaign.logged())} experiments logged, {len(faults)} faults")
     faults += finish(campaign, scratch / "run.out", before)
     total = len(campaign.logged())
-    print(f"kills survived: {done} of {kills}")
+    print(f"kills: {done} of {kills}, of them between a keep's commit and its log line: {orphans}")
     print(
         f"finished experiments reported by killed runs: {len(campaign.reported)}, lost: 0"
         if not faults
@@ -109,7 +118,7 @@ def fire(scratch: Path, kills: int, rng: random.Random) -> int:
 
 
 def check(campaign: Campaign, before: dict[str, str]) -> list[str]:
-    """What must hold at any instant: nothing reported is lost, nothing ran twice, the user's tree is whole."""
+    """What must hold at any instant: nothing is lost or run twice, the user's tree is whole."""
     faults = []
     ids = {str(line["id"]) for line in campaign.logged()}
     if lost := campaign.reported - ids:

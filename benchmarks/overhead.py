@@ -16,18 +16,18 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import toy
 
-import optiloop.measure
 from optiloop.ledger import Ledger
 from optiloop.loop import Engine
-from optiloop.model import Brief, Experiment, Measurement, Pair, Proposal, Sample, Status
+from optiloop.measure import Judge
+from optiloop.model import Brief, Command, Experiment, Measurement, Pair, Proposal, Sample, Status
 from optiloop.proposers.replay import Replay
 from optiloop.record import digest, encode
+from optiloop.sandbox import Outcome
 from optiloop.targets import load_target
 
 CYCLES = 100
@@ -45,6 +45,18 @@ class Timed:
         proposal = self.inner.propose(brief)
         self.seconds += time.process_time() - started
         return proposal
+
+
+@dataclass
+class CountingJudge(Judge):
+    """A judge that takes down the CPU of every gate and metric command."""
+
+    cpu_seconds: float = 0.0
+
+    def _run(self, command: Command, folder: Path, env: dict[str, str] | None = None) -> Outcome:
+        outcome = super()._run(command, folder, env)
+        self.cpu_seconds += outcome.cpu_seconds
+        return outcome
 
 
 def main() -> int:
@@ -73,7 +85,6 @@ def main() -> int:
 
 def measured(size: int) -> dict[str, float]:
     """Run CYCLES cycles on top of a log of `size` experiments."""
-    spent = _count_judging()
     with tempfile.TemporaryDirectory() as scratch:
         target = load_target(toy.write_target(Path(scratch) / "toy"))
         proposer = Timed(Replay(str(toy.write_candidates(Path(scratch) / "candidates.jsonl", CYCLES + 1))))
@@ -86,16 +97,13 @@ def measured(size: int) -> dict[str, float]:
         started = time.process_time()
         with Engine.opened(target, proposer) as engine:
             start = time.process_time() - started
-            bytes_before, own, children, judged, proposed = (
-                log.stat().st_size,
-                *_used(),
-                spent[0],
-                proposer.seconds,
-            )
+            engine.judge = judge = CountingJudge(target, engine.workspace.scratch)
+            bytes_before, proposed = log.stat().st_size, proposer.seconds
+            own, children = _used()
             for _ in range(CYCLES):
                 assert engine.cycle() is not None
             own_after, children_after = _used()
-        children_cpu = children_after - children - (spent[0] - judged)
+        children_cpu = children_after - children - judge.cpu_seconds
         own_cpu = own_after - own - (proposer.seconds - proposed)
         return {
             "engine_ms": 1000 * (own_cpu + children_cpu) / CYCLES,
@@ -110,19 +118,6 @@ def _used() -> tuple[float, float]:
     """CPU seconds of this process, and of its ended children."""
     own, children = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return own.ru_utime + own.ru_stime, children.ru_utime + children.ru_stime
-
-
-def _count_judging() -> list[float]:
-    """Take down the CPU of every gate and metric command from now on."""
-    spent, run = [0.0], optiloop.measure.run
-
-    def counted(*args: Any, **options: Any) -> Any:
-        outcome = run(*args, **options)
-        spent[0] += outcome.cpu_seconds
-        return outcome
-
-    optiloop.measure.run = counted
-    return spent
 
 
 def _lengthen(log: Path, first: Experiment, size: int) -> None:

@@ -20,28 +20,29 @@ command = ["/bin/sh", "gate.sh"]
 name = "score"
 command = ["/bin/sh", "score.sh"]
 noise = "deterministic"
-min_effect = 0.0001
+min_effect = 0.0
 """
 GATE = 'read value < value.txt; case "$value" in *[!0-9.]*) echo "not a number" >&2; exit 1;; esac\n'
 SCORE = 'read value < value.txt; echo "METRIC score=$value"\n'
-START = 1000.0
+SLOW_SCORE = f"sleep 0.02; {SCORE}"
+START = 100_000.0
 
 
-def write_target(folder: Path) -> Path:
-    """Write the toy target into a new folder."""
+def write_target(folder: Path, *, score: str = SCORE) -> Path:
+    """Write the toy target into a new folder; `score` is the shell program that gives its metric."""
     folder.mkdir(parents=True)
-    files = {"target.toml": TARGET, "gate.sh": GATE, "score.sh": SCORE, "value.txt": f"{START}\n"}
+    files = {"target.toml": TARGET, "gate.sh": GATE, "score.sh": score, "value.txt": f"{START}\n"}
     for name, text in files.items():
         (folder / name).write_text(text, encoding="utf-8")
     return folder
 
 
 def candidates(count: int) -> Iterator[dict[str, str]]:
-    """Lines for `replay`: of ten candidates one is better, two fail the gate, one is a duplicate."""
+    """Lines for `replay`: of ten candidates three are better, two fail the gate, one is a duplicate."""
     champion, text = START, ""
     for number in range(count):
         kind = number % 10
-        if kind == 0:
+        if kind in (0, 4, 8):
             champion -= 0.5
             text = f"{champion}\n"
         elif kind in (3, 7):

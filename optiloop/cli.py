@@ -6,6 +6,8 @@ that `optiloop --help` answers at once.
 
 from __future__ import annotations
 
+import errno
+import io
 import json as json_module
 import os
 import signal
@@ -21,9 +23,10 @@ import click
 from click.shell_completion import CompletionItem
 
 from optiloop import __version__
-from optiloop.errors import OptiloopError, ProposerError, UsageError, WorkspaceError
+from optiloop.errors import OptiloopError, ProposerError, TargetError, UsageError, WorkspaceError
 
 if TYPE_CHECKING:
+    from optiloop.live import Style, View
     from optiloop.loop import Engine
     from optiloop.model import Experiment, Proposal, Target
     from optiloop.report import Campaign
@@ -147,14 +150,14 @@ def run(
     """
     from optiloop.stopping import Limits, Until
 
-    found = _find(target)
+    found = _begin(target)
     try:
         goal = None if until is None else Until.parsed(until, found.metric.name)
     except ValueError as error:
         raise UsageError(f"--until: {error}") from None
     limits = Limits(cycles, seconds or found.budget.run, usd, goal, plateau)
     with _opened(found, proposer, seed=seed, fresh=fresh) as engine:
-        gave_up = _campaign(engine, limits, as_json=as_json)
+        gave_up = _campaign(engine, limits, _style(proposer, as_json=as_json))
     _print_result(found, as_json=as_json)
     if gave_up:
         raise ProposerError(gave_up)
@@ -170,16 +173,15 @@ def run(
 @json_option
 def step(target: str, interactive: bool, proposer: str, seed: int, as_json: bool) -> None:
     """Run one experiment on TARGET."""
-    from optiloop.live import choose, one_line
+    from optiloop.live import one_line, opened
+    from optiloop.stopping import Limits
 
-    review = _ask if interactive else None
-    with _opened(_find(target), proposer, seed=seed, review=review) as engine:
+    found = _begin(target)
+    # The live view would draw over the question.
+    style = "lines" if interactive else _style(proposer, as_json=as_json)
+    with _opened(found, proposer, seed=seed, review=_ask if interactive else None) as engine:
         number = len(engine.history())
-        # The live view would draw over the question.
-        with (
-            _interruptible(engine),
-            choose(engine, json=as_json or interactive, first=number, limit=None) as view,
-        ):
+        with opened(style, engine, Limits(cycles=1)) as view:
             view.baseline(engine.prepare().value)
             experiment = engine.cycle()
     if experiment is None:
@@ -198,7 +200,7 @@ def check(target: str, as_json: bool) -> None:
     """
     from optiloop.report.check import checked
 
-    with _opened(_find(target), "portfolio") as engine, _interruptible(engine):
+    with _opened(_begin(target), "portfolio") as engine:
         baseline = _progress(engine, engine.calibrate)
         found = checked(engine.target, baseline, gate_seconds=engine.judge.gate_seconds)
     click.echo(json_module.dumps(found.as_json()) if as_json else found.as_text())
@@ -230,7 +232,7 @@ def log(target: str, count: int | None, wanted: str | None, as_json: bool) -> No
         if wanted in (None, experiment.status)
     ]
     for number, experiment in numbered[-count:] if count else numbered:
-        click.echo(_json(experiment) if as_json else _clean(one_line(number, experiment)))
+        click.echo(_json(experiment) if as_json else one_line(number, experiment))
 
 
 @cli.command(epilog=_examples("optiloop show my_target 12", "optiloop show my_target 01K9ZV --json"))
@@ -244,8 +246,9 @@ def show(target: str, experiment_id: str, as_json: bool) -> None:
     """
     from optiloop.report.details import details
 
-    number, experiment = _pick(_read(_find(target)), experiment_id)
-    click.echo(_json(experiment) if as_json else details(number, experiment))
+    campaign = _read(_find(target))
+    number, experiment = _pick(campaign, experiment_id)
+    click.echo(_json(experiment) if as_json else details(number, experiment, alpha=campaign.alpha))
 
 
 @cli.command(
@@ -295,7 +298,9 @@ def verify(target: str, as_json: bool) -> None:
     """
     from optiloop.verify import verified
 
-    with _opened(_find(target), "portfolio") as engine, _interruptible(engine):
+    found_target = _find(target)
+    _read(found_target)  # there must be something to verify, and a broken log must say so
+    with _opened(found_target, "portfolio") as engine:
         found = _progress(engine, lambda: verified(engine))
     click.echo(json_module.dumps(found.as_json()) if as_json else found.as_text())
     if found.fault is not None:
@@ -396,55 +401,72 @@ def _opened(
     from optiloop.loop import Engine
     from optiloop.proposers import find_proposer
 
-    with Engine.opened(target, find_proposer(proposer), seed=seed, fresh=fresh, review=review) as engine:
+    with (
+        _interruptible(),
+        _disk(),
+        Engine.opened(target, find_proposer(proposer), seed=seed, fresh=fresh, review=review) as engine,
+    ):
         for note in engine.notes():
             _echo_err(note)
-        yield engine
+        try:
+            yield engine
+        except (KeyboardInterrupt, click.Abort):
+            engine.tidy()
+            _echo_err(f"ended in order, nothing lost; `optiloop run {target.name}` goes on from here")
+            raise
 
 
-def _campaign(engine: Engine, limits: Limits, *, as_json: bool) -> str:
+def _style(proposer: str, *, as_json: bool) -> Style:
+    """How to show a run: a proposer that talks to a person needs the terminal for itself."""
+    if as_json:
+        return "json"
+    if proposer.partition(":")[0] == "human" or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+        return "lines"
+    return "live"
+
+
+def _campaign(engine: Engine, limits: Limits, style: Style) -> str:
     """Run cycles up to the first limit, then the closing claim. Returns why the proposer gave up, or ''."""
-    from optiloop.live import choose
+    from optiloop.live import opened
+
+    with opened(style, engine, limits) as view:
+        baseline = engine.prepare()
+        view.baseline(baseline.value)
+        done, why, gave_up = _cycles(engine, limits, view, baseline.value)
+        if engine.claim_due():
+            engine.claim()
+    _echo_err(f"ended after {done} experiment{'' if done == 1 else 's'}: {why}")
+    return why if gave_up else ""
+
+
+def _cycles(engine: Engine, limits: Limits, view: View, baseline: float) -> tuple[int, str, bool]:
+    """Run cycles up to the first limit: how many, why no more, and whether the proposer gave up."""
     from optiloop.stopping import BARREN, Progress, stop_reason
 
     started, done, usd = time.monotonic(), 0, 0.0
-    history = engine.history()
-    with (
-        _interruptible(engine),
-        choose(engine, json=as_json, first=len(history), limit=limits.seconds) as view,
-    ):
-        baseline = engine.prepare()
-        view.baseline(baseline.value)
-        why = gave_up = ""
-        while not why:
-            history = engine.history()
-            progress = Progress(
-                cycles=done,
-                seconds=time.monotonic() - started,
-                usd=usd,
-                champion=history.champion or baseline.value,
-                since_keep=history.since_keep,
-                reserve=engine.claim_seconds(),
-            )
-            why = stop_reason(limits, progress) or ""
-            if not why and done and history.barren >= BARREN:
-                why = gave_up = f"the proposer gave up: {history.latest(1)[0].reason}"
-            if why:
-                break
-            experiment = engine.cycle()
-            if experiment is None:
-                why = "nothing is left to propose"
-                break
-            done, usd = done + 1, usd + experiment.cost.usd
-            view.experiment(experiment)
-        if engine.claim_due():
-            engine.claim()
-    _echo_err(f"ended after {done} experiments: {why}")
-    return gave_up
+    while True:
+        history = engine.history()
+        progress = Progress(
+            cycles=done,
+            seconds=time.monotonic() - started,
+            usd=usd,
+            champion=baseline if history.champion is None else history.champion,
+            since_keep=history.since_keep,
+            reserve=engine.claim_seconds(),
+        )
+        if why := stop_reason(limits, progress):
+            return done, why, False
+        if done and history.barren >= BARREN:
+            return done, f"the proposer gave up: {history.latest(1)[0].reason}", True
+        experiment = engine.cycle()
+        if experiment is None:
+            return done, "nothing is left to propose", False
+        done, usd = done + 1, usd + experiment.cost.usd
+        view.experiment(experiment)
 
 
 @contextmanager
-def _interruptible(engine: Engine) -> Iterator[None]:
+def _interruptible() -> Iterator[None]:
     """The first Ctrl-C (or SIGTERM) ends what runs and puts all in order; the second ends at once."""
     seen = 0
 
@@ -452,22 +474,29 @@ def _interruptible(engine: Engine) -> Iterator[None]:
         nonlocal seen
         seen += 1
         if seen > 1:
+            if sys.stderr.isatty():
+                os.write(2, b"\x1b[?25h\n")  # the live view hides the cursor
             os._exit(INTERRUPTED)
         raise KeyboardInterrupt
 
     before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
-    except KeyboardInterrupt:
-        engine.tidy()
-        name = engine.target.name
-        _echo_err(
-            f"ended in order, nothing lost; `optiloop run {name}` goes on, `optiloop report {name}` reports"
-        )
-        raise
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def _disk() -> Iterator[None]:
+    """What no room below could name better: a full disk, a folder that became read-only."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno == errno.EPIPE:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        raise WorkspaceError(f"{where}{error.strerror or error}; mend it, then run again") from None
 
 
 def _progress(engine: Engine, work: Callable[[], T]) -> T:
@@ -494,6 +523,13 @@ def _find(name: str) -> Target:
     return find_target(name, here=Path.cwd())
 
 
+def _begin(name: str) -> Target:
+    """Find a target to run: a built-in that is not here yet is laid out first."""
+    from optiloop.targets import begin_target
+
+    return begin_target(name, here=Path.cwd(), say=_echo_err)
+
+
 def _read(target: Target) -> Campaign:
     from optiloop.state import read_campaign
 
@@ -507,10 +543,10 @@ def _with_claim(target: Target) -> Campaign:
         return campaign
     _echo_err("the champion has no fresh measurement yet: measuring")
     try:
-        with _opened(target, "portfolio") as engine, _interruptible(engine):
+        with _opened(target, "portfolio") as engine:
             _progress(engine, engine.claim)
-    except WorkspaceError as busy:
-        _echo_err(f"not measured: {busy}")
+    except (WorkspaceError, TargetError) as no:
+        _echo_err(f"not measured: {no}")
     return _read(target)
 
 
@@ -546,8 +582,9 @@ def _json(experiment: Experiment) -> str:
 
 def _ask(proposal: Proposal, diff: str) -> bool:
     from optiloop.report.details import coloured
+    from optiloop.report.words import one_line
 
-    _echo_err(f"{proposal.origin}: {_clean(proposal.hypothesis)}\n")
+    _echo_err(f"{proposal.origin}: {one_line(proposal.hypothesis)}\n")
     _echo_err(coloured(diff))
     return click.confirm("Run this experiment?", err=True)
 
@@ -562,26 +599,48 @@ def _write(text: str, output: str | None) -> None:
         raise UsageError(f"{output}: cannot write it: {error.strerror}") from None
 
 
-def _clean(text: str) -> str:
-    return "".join(char for char in text if char.isprintable() or char == "\n")
-
-
 def _echo_err(text: str) -> None:
     click.echo(text, err=True)
 
 
+def _usage(error: click.ClickException) -> str:
+    """A wrong call in one line, and where its options are listed."""
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    hint = f"; see `{context.command_path} --help`" if context is not None else ""
+    return error.format_message().replace("\n", " ").rstrip(".") + hint
+
+
 def main() -> NoReturn:
     """Run the command line. The program's one place that turns an error into a line and an exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without the bars of a sparkline gets '?'
     try:
         cli.main(prog_name="optiloop", standalone_mode=False)
+        sys.stdout.flush()
     except OptiloopError as error:
         _echo_err(f"optiloop: {error}")
-        sys.exit(error.exit_code)
+        _end(error.exit_code)
     except click.exceptions.Exit as error:
-        sys.exit(error.exit_code)
-    except click.ClickException as error:
+        _end(error.exit_code)
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
-        sys.exit(UsageError.exit_code)
+        _end(UsageError.exit_code)
+    except click.ClickException as error:
+        _echo_err(f"optiloop: {_usage(error)}")
+        _end(UsageError.exit_code)
     except (KeyboardInterrupt, click.Abort):
-        sys.exit(INTERRUPTED)
-    sys.exit(0)
+        _end(INTERRUPTED)
+    except OSError as error:
+        _echo_err(f"optiloop: cannot write the result: {error.strerror}")
+        _end(WorkspaceError.exit_code)
+    _end(0)
+
+
+def _end(code: int) -> NoReturn:
+    """Leave with this code, even where what is still to be written to stdout cannot be."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(code)

@@ -197,7 +197,7 @@ class Engine:
 
     def brief(self, source: Mapping[str, str], parent: str, history: History) -> Brief:
         """All that a proposer sees of this cycle."""
-        calibration = self.state.calibration() if len(history) == 0 or not history.profile else None
+        calibration = self.state.calibration() if history.champion is None else None
         profile = dict(history.profile or (calibration.numbers if calibration else {}))
         diagnosis = self._diagnosis(parent)
         profile.update(_metric_lines(diagnosis))

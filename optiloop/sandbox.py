@@ -112,7 +112,10 @@ def private_folder(parent: Path) -> Iterator[Path]:
     try:
         yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        try:
+            folder.rmdir()  # most commands leave nothing
+        except OSError:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def argv(line: str | tuple[str, ...]) -> list[str]:

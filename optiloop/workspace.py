@@ -257,7 +257,7 @@ class Workspace:
         return listed.split()
 
     def make_branch(self, name: str) -> None:
-        """Make a branch of the user's at the champion. Raises WorkspaceError where the name is taken or bad."""
+        """Make a branch of the user's at the champion. Raises WorkspaceError for a taken or bad name."""
         self._git("branch", "--no-track", "--", name, self.head())
 
     def patch(self) -> str:
@@ -322,23 +322,39 @@ class Workspace:
         return [path for path, text in edits.items() if _read_text_or_none(self.trial / path) != text]
 
     def commit(self, edits: Mapping[str, str], message: str) -> str:
-        """Commit the proposal onto the branch. Atomic: the branch moves in one step at the end."""
+        """Commit the proposal onto the branch, and make both worktrees the new champion.
+
+        One git process, and the branch moves in one step at its end: a kill leaves the old or the new.
+        """
         parent = self.head()
-        index = {"GIT_INDEX_FILE": str(self.scratch / "commit.index")}
+        changes = "".join(
+            f"M {self._mode(path)} inline {_quoted(self._full(path))}\n{_counted(text)}"
+            for path, text in sorted(edits.items())
+        )
+        stream = (
+            f"feature done\ncommit refs/heads/{self.branch}\ncommitter optiloop <optiloop@localhost> now\n"
+            f"{_counted(message)}from {parent}\n{changes}done\n"
+        )
         with _disk(self.place.home):
-            self._git("read-tree", parent, env=index)
-            for path, text in edits.items():
-                blob = self._git("hash-object", "-w", "--stdin", stdin=text)
-                mode = self._git("ls-files", "--stage", "--", f":(top,literal){self._full(path)}", env=index)[
-                    :6
-                ]
-                self._git(
-                    "update-index", "--cacheinfo", f"{mode or '100644'},{blob},{self._full(path)}", env=index
-                )
-            tree = self._git("write-tree", env=index)
-            commit = self._git("commit-tree", tree, "-p", parent, "-F", "-", stdin=message)
-            self._git("update-ref", "-m", "optiloop: keep", f"refs/heads/{self.branch}", commit, parent)
+            self._git("fast-import", "--quiet", "--date-format=now", stdin=stream)
+            commit = self.head()
+            if commit == parent:
+                raise WorkspaceError(f"branch {self.branch} did not move; run again")
+            self._advance(edits, commit)
         return commit
+
+    def _mode(self, path: str) -> str:
+        return "100755" if os.access(self.base / path, os.X_OK) else "100644"
+
+    def _advance(self, edits: Mapping[str, str], commit: str) -> None:
+        """Write the new champion where the old one lay; what else is there was checked before the keep."""
+        for path, text in edits.items():
+            _write_text(self.base / path, text)
+            for tree in ("base", "trial"):
+                file = self._full(path)
+                self._pristine[tree][file] = _facts((self._tree(tree) / file).lstat())
+        self._staged = frozenset()
+        self._at = commit
 
     def _unstage(self) -> None:
         """Put the champion's text back where the proposal lay: cheaper than asking git to."""
@@ -509,6 +525,19 @@ def _force_remove(folder: Path) -> None:
     for path, _, _ in os.walk(folder):
         os.chmod(path, stat.S_IRWXU)
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _counted(text: str) -> str:
+    """A text as fast-import reads it: its length in bytes, then itself."""
+    return f"data {len(text.encode('utf-8'))}\n{text}\n"
+
+
+def _quoted(path: str) -> str:
+    """A path as fast-import reads it."""
+    if not set(path) & set('"\\\n'):
+        return path
+    escaped = path.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'
 
 
 def _free_name(folder: Path) -> Path:

@@ -88,7 +88,9 @@ class Replay:
         champion, lines = dict(baseline), []
         for number, raw in self._raw:
             experiment = self._experiment(number, raw)
-            if not experiment.diff or experiment.status is Status.NO_PROPOSAL:
+            if experiment.status is Status.DUPLICATE and not experiment.diff:
+                lines.append(_Line(number, champion, experiment.hypothesis, experiment.family))
+            if not experiment.diff:
                 continue
             try:
                 after = patched(champion, experiment.diff)
