@@ -1,4 +1,4 @@
-"""A target for benchmarks of the engine itself: one number in a file, judged by two tiny programs."""
+"""The toy target for benchmarks of the engine itself, and candidates for it by the thousand."""
 
 from __future__ import annotations
 
@@ -7,34 +7,15 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-# A shell is the cheapest judge there is: what is left is the engine's own work.
-TARGET = """\
-name = "toy"
-editable = ["value.txt"]
+from optiloop.testing import TOY_EDITABLE, TOY_SCORE, toy_text, write_toy_target
 
-[[gate]]
-name = "digits"
-command = ["/bin/sh", "gate.sh"]
-
-[metric]
-name = "score"
-command = ["/bin/sh", "score.sh"]
-noise = "deterministic"
-min_effect = 0.0
-"""
-GATE = 'read value < value.txt; case "$value" in *[!0-9.]*) echo "not a number" >&2; exit 1;; esac\n'
-SCORE = 'read value < value.txt; echo "METRIC score=$value"\n'
-SLOW_SCORE = f"sleep 0.02; {SCORE}"
+SLOW_SCORE = f"sleep 0.02\n{TOY_SCORE}"
 START = 100_000.0
 
 
-def write_target(folder: Path, *, score: str = SCORE) -> Path:
+def write_target(folder: Path, *, score: str = TOY_SCORE) -> Path:
     """Write the toy target into a new folder; `score` is the shell program that gives its metric."""
-    folder.mkdir(parents=True)
-    files = {"target.toml": TARGET, "gate.sh": GATE, "score.sh": score, "value.txt": f"{START}\n"}
-    for name, text in files.items():
-        (folder / name).write_text(text, encoding="utf-8")
-    return folder
+    return write_toy_target(folder, value=START, score=score)
 
 
 def candidates(count: int) -> Iterator[dict[str, str]]:
@@ -44,12 +25,12 @@ def candidates(count: int) -> Iterator[dict[str, str]]:
         kind = number % 10
         if kind in (0, 4, 8):
             champion -= 0.5
-            text = f"{champion}\n"
+            text = toy_text(champion)
         elif kind in (3, 7):
-            text = f"broken {number}\n"
+            text = f"VALUE=broken-{number}\n"
         elif kind != 5:
-            text = f"{START + number / 1000}\n"
-        yield {"path": "value.txt", "text": text, "hypothesis": f"candidate {number}"}
+            text = toy_text(START + number / 1000)
+        yield {"path": TOY_EDITABLE, "text": text, "hypothesis": f"candidate {number}"}
 
 
 def write_candidates(file: Path, count: int) -> Path:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
 from optiloop.errors import UsageError
-from optiloop.ledger import write_atomically
 from optiloop.model import Target
 from optiloop.state import campaign_workspace
 
@@ -22,9 +26,37 @@ def apply_to_checkout(target: Target) -> str:
             raise UsageError(
                 f"{path} was changed since the campaign began; use --branch NAME or --patch FILE"
             )
-    for path in changed:
-        write_atomically(target.root / path, after[path])
+    replace_texts({target.root / path: after[path] for path in changed})
     return f"wrote {', '.join(changed)}" if changed else "nothing to apply: the champion is the baseline"
+
+
+def replace_texts(texts: Mapping[Path, str]) -> None:
+    """Replace files of the user's: all of them or, where one cannot be written, none.
+
+    A file keeps its mode, a link goes on pointing to its file. Raises UsageError that names the file.
+    """
+    written: list[tuple[Path, Path]] = []
+    try:
+        for path, text in texts.items():
+            real = path.resolve()
+            written.append((real.with_name(f".{real.name}.part"), real))
+            _write_beside(*written[-1], text)
+        for half, path in written:
+            half.replace(path)
+    except OSError as error:
+        raise UsageError(f"{path}: cannot write it: {error.strerror}") from None
+    finally:
+        for half, _ in written:
+            half.unlink(missing_ok=True)
+
+
+def _write_beside(half: Path, real: Path, text: str) -> None:
+    with half.open("wb") as file:
+        file.write(text.encode("utf-8"))
+        file.flush()
+        os.fsync(file.fileno())
+    if real.exists():
+        shutil.copymode(real, half)
 
 
 def make_branch(target: Target, name: str) -> str:

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from shlex import quote
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -97,14 +98,25 @@ seed_option = click.option(
 fresh_option = click.option("--fresh", is_flag=True, help="Set the earlier campaign aside and begin anew.")
 
 
+class _InOrder(click.Group):
+    """Lists its commands in the order in which people need them: that of this file."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+
 @click.group(
+    cls=_InOrder,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=_examples(
         "optiloop run targets/text_processor   improve a target until nothing is left to try",
         "optiloop run text_processor           the same from anywhere: lays the built-in out here",
         "optiloop check my_target              can this target be optimized? noise, cost, smallest gain",
         "optiloop new my_target                write a target of your own",
-    ),
+    )
+    + "\n\n\b\nExit codes:\n"
+    "  0 done, 2 wrong call, 3 the target cannot judge its own baseline, 4 the proposer gave up,\n"
+    "  5 git, disk or lock, 6 broken log, 130 interrupted",
 )
 @click.version_option(__version__, prog_name="optiloop")
 def cli() -> None:
@@ -112,12 +124,13 @@ def cli() -> None:
 
 
 @cli.command(
+    short_help="Run experiments and keep what is proven better.",
     epilog=_examples(
         "optiloop run targets/text_processor",
         "optiloop run my_target --time 30m --plateau 50",
         "optiloop run my_target --proposer replay:candidates.jsonl --json",
         "optiloop run my_target --until 'size_bytes <= 1000'",
-    )
+    ),
 )
 @target_argument
 @proposer_option
@@ -190,7 +203,10 @@ def step(target: str, interactive: bool, proposer: str, seed: int, as_json: bool
         click.echo(_json(experiment) if as_json else one_line(number + 1, experiment))
 
 
-@cli.command(epilog=_examples("optiloop check targets/text_processor", "optiloop check my_target --json"))
+@cli.command(
+    short_help="Can TARGET be optimized? Noise, cost, smallest gain.",
+    epilog=_examples("optiloop check targets/text_processor", "optiloop check my_target --json"),
+)
 @target_argument
 @json_option
 def check(target: str, as_json: bool) -> None:
@@ -235,7 +251,10 @@ def log(target: str, count: int | None, wanted: str | None, as_json: bool) -> No
         click.echo(_json(experiment) if as_json else one_line(number, experiment))
 
 
-@cli.command(epilog=_examples("optiloop show my_target 12", "optiloop show my_target 01K9ZV --json"))
+@cli.command(
+    short_help="Show one experiment: change, samples, verdict.",
+    epilog=_examples("optiloop show my_target 12", "optiloop show my_target 01K9ZV --json"),
+)
 @target_argument
 @click.argument("experiment_id", metavar="ID")
 @json_option
@@ -252,11 +271,13 @@ def show(target: str, experiment_id: str, as_json: bool) -> None:
 
 
 @cli.command(
+    short_help="Report a campaign: gains, keeps, failures and why.",
     epilog=_examples(
         "optiloop report my_target                          in the terminal",
         "optiloop report my_target --format html > out.html",
         "optiloop report my_target --format tsv             the columns of autoresearch's results.tsv",
-    )
+        "optiloop report results.tsv --format html -o r.html    a report on such a file",
+    ),
 )
 @target_argument
 @click.option("--format", "form", type=click.Choice(FORMATS), default="terminal", show_default=True)
@@ -266,11 +287,11 @@ def report(target: str, form: str, as_json: bool, output: str | None) -> None:
     """Report TARGET's campaign: what was gained, what was kept, what did not work and why.
 
     Measures baseline against champion afresh where the last run was cut off before it could.
+    TARGET may also be a results.tsv, as autoresearch writes them.
     """
     from optiloop import report as reports
 
-    found = _find(target)
-    campaign = _with_claim(found)
+    campaign = _imported(Path(target)) if target.endswith(".tsv") else _with_claim(_find(target))
     form = "json" if as_json else form
     if form == "terminal" and output is None:
         from rich.console import Console
@@ -287,7 +308,10 @@ def report(target: str, form: str, as_json: bool, output: str | None) -> None:
     _write(formats[form](campaign), output)
 
 
-@cli.command(epilog=_examples("optiloop verify targets/text_processor", "optiloop verify my_target --json"))
+@cli.command(
+    short_help="Check log and branch; measure the champion again.",
+    epilog=_examples("optiloop verify targets/text_processor", "optiloop verify my_target --json"),
+)
 @target_argument
 @json_option
 def verify(target: str, as_json: bool) -> None:
@@ -299,7 +323,7 @@ def verify(target: str, as_json: bool) -> None:
     from optiloop.verify import verified
 
     found_target = _find(target)
-    _read(found_target)  # there must be something to verify, and a broken log must say so
+    _read(found_target)  # raises where there is nothing to verify
     with _opened(found_target, "portfolio") as engine:
         found = _progress(engine, lambda: verified(engine))
     click.echo(json_module.dumps(found.as_json()) if as_json else found.as_text())
@@ -333,7 +357,10 @@ def apply(target: str, branch: str | None, patch: str | None) -> None:
         click.echo(apply_to_checkout(found))
 
 
-@cli.command(epilog=_examples("optiloop new my_target", "optiloop new fast_cli --template python"))
+@cli.command(
+    short_help="Write a target of your own from a template.",
+    epilog=_examples("optiloop new my_target", "optiloop new fast_cli --template python"),
+)
 @click.argument("name")
 @click.option("--template", default="command", show_default=True, help="command or python.")
 def new(name: str, template: str) -> None:
@@ -358,7 +385,9 @@ def list_all(as_json: bool) -> None:
         click.echo(f"{kind + ':':<12}{', '.join(names) or 'none'}")
 
 
-@cli.command(epilog=_examples("optiloop doctor", "optiloop doctor --json"))
+@cli.command(
+    short_help="Say what this machine offers.", epilog=_examples("optiloop doctor", "optiloop doctor --json")
+)
 @json_option
 def doctor(as_json: bool) -> None:
     """Say what this machine offers: Python, git, sandbox level, clocks, plug-ins."""
@@ -412,8 +441,9 @@ def _opened(
             yield engine
         except (KeyboardInterrupt, click.Abort):
             engine.tidy()
-            _echo_err(f"ended in order, nothing lost; `optiloop run {target.name}` goes on from here")
-            raise
+            called = click.get_current_context().params.get("target", target.name)
+            _echo_err(f"\nended in order, nothing lost; `optiloop run {quote(called)}` goes on from here")
+            raise click.exceptions.Exit(INTERRUPTED) from None
 
 
 def _style(proposer: str, *, as_json: bool) -> Style:
@@ -451,7 +481,7 @@ def _cycles(engine: Engine, limits: Limits, view: View, baseline: float) -> tupl
             seconds=time.monotonic() - started,
             usd=usd,
             champion=baseline if history.champion is None else history.champion,
-            since_keep=history.since_keep,
+            since_keep=min(history.since_keep, done),
             reserve=engine.claim_seconds(),
         )
         if why := stop_reason(limits, progress):
@@ -536,6 +566,20 @@ def _read(target: Target) -> Campaign:
     return read_campaign(target)
 
 
+def _imported(file: Path) -> Campaign:
+    """A campaign read from a results.tsv."""
+    from optiloop.report import campaign_from_tsv
+
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{file}: cannot read it: {error}") from None
+    try:
+        return campaign_from_tsv(text, file.name)
+    except UsageError as error:
+        raise UsageError(f"{file}: {error}") from None
+
+
 def _with_claim(target: Target) -> Campaign:
     """A campaign with a claim on its present champion, measured now where the last run could not."""
     campaign = _read(target)
@@ -569,8 +613,8 @@ def _pick(campaign: Campaign, wanted: str) -> tuple[int, Experiment]:
     else:
         found = [item for item in numbered if wanted.upper() in item[1].id]
     if len(found) != 1:
-        which = "no experiment" if not found else f"{len(found)} experiments"
-        raise UsageError(f"{which} of {campaign.target} match {wanted!r}; `optiloop log` lists them")
+        which = f"{len(found)} experiments match" if found else "no experiment matches"
+        raise UsageError(f"{campaign.target}: {which} {wanted!r}; `optiloop log` lists them")
     return found[0]
 
 
@@ -593,10 +637,12 @@ def _write(text: str, output: str | None) -> None:
     if output is None:
         click.echo(text, nl=False)
         return
-    try:
+    if Path(output).exists() and not Path(output).is_file():  # a pipe, /dev/stdout
         Path(output).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"{output}: cannot write it: {error.strerror}") from None
+        return
+    from optiloop.apply import replace_texts
+
+    replace_texts({Path(output): text})
 
 
 def _echo_err(text: str) -> None:
@@ -606,7 +652,7 @@ def _echo_err(text: str) -> None:
 def _usage(error: click.ClickException) -> str:
     """A wrong call in one line, and where its options are listed."""
     context = error.ctx if isinstance(error, click.UsageError) else None
-    hint = f"; see `{context.command_path} --help`" if context is not None else ""
+    hint = f" (see `{context.command_path} --help`)" if context is not None else ""
     return error.format_message().replace("\n", " ").rstrip(".") + hint
 
 
@@ -616,12 +662,10 @@ def main() -> NoReturn:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without the bars of a sparkline gets '?'
     try:
-        cli.main(prog_name="optiloop", standalone_mode=False)
+        code = cli.main(prog_name="optiloop", standalone_mode=False)
         sys.stdout.flush()
     except OptiloopError as error:
         _echo_err(f"optiloop: {error}")
-        _end(error.exit_code)
-    except click.exceptions.Exit as error:
         _end(error.exit_code)
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
@@ -631,10 +675,10 @@ def main() -> NoReturn:
         _end(UsageError.exit_code)
     except (KeyboardInterrupt, click.Abort):
         _end(INTERRUPTED)
-    except OSError as error:
-        _echo_err(f"optiloop: cannot write the result: {error.strerror}")
+    except OSError as error:  # a log that may not be read, a full disk behind stdout
+        _echo_err(f"optiloop: {error.filename or 'the result'}: {error.strerror or error}")
         _end(WorkspaceError.exit_code)
-    _end(0)
+    _end(code or 0)
 
 
 def _end(code: int) -> NoReturn:

@@ -51,8 +51,10 @@ def decide(measurement: Measurement, target: Target) -> Verdict | None:
 
 def gains(pairs: Sequence[Pair], metric: Metric) -> list[float]:
     """Log of how many times better the candidate was, per pair. Needs positive values."""
+    sign = metric.direction.sign
+    # A difference of logarithms: the ratio itself may be beyond floating point.
     return [
-        metric.direction.sign * math.log(_value(pair.champion, metric) / _value(pair.candidate, metric))
+        sign * (math.log(_value(pair.champion, metric)) - math.log(_value(pair.candidate, metric)))
         for pair in pairs
     ]
 
@@ -98,7 +100,7 @@ def _timing(measurement: Measurement, metric: Metric, policy: Policy) -> Verdict
     if len(samples) >= CLIP_PAIRS and futility_score(samples, scale, smallest) < FUTILITY:
         return _sequential(Status.DISCARD, "not better", samples, scale, policy)
     if len(samples) >= policy.max_pairs:
-        reason = f"undecided; gains under {math.expm1(smallest):.1%} do not show in this noise"
+        reason = f"undecided; gains under {ratio_of(smallest) - 1:.1%} do not show in this noise"
         return _sequential(Status.DISCARD, reason, samples, scale, policy)
     return None
 
@@ -107,8 +109,8 @@ def _sequential(
     status: Status, reason: str, samples: Sequence[float], scale: float, policy: Policy
 ) -> Verdict:
     bounds = anytime_interval(samples, scale, policy.alpha)
-    interval = Interval(_exp(bounds.low), _exp(bounds.high))
-    effect, evidence = _exp(median(samples)), _exp(log_evidence(samples, scale))
+    interval = Interval(ratio_of(bounds.low), ratio_of(bounds.high))
+    effect, evidence = ratio_of(median(samples)), ratio_of(log_evidence(samples, scale))
     return Verdict(
         status,
         f"{reason}: {effect:.4g}x in {len(samples)} pairs, E = {evidence:.3g}",
@@ -118,9 +120,9 @@ def _sequential(
     )
 
 
-def _exp(value: float) -> float:
-    """exp without overflow: a ratio beyond floating point is infinite."""
-    return math.exp(value) if value < 700 else math.inf
+def ratio_of(gain: float) -> float:
+    """exp, infinite beyond floating point: how many times better a log gain is."""
+    return math.exp(gain) if gain < 709 else math.inf
 
 
 def _deterministic(measurement: Measurement, metric: Metric, policy: Policy) -> Verdict | None:
@@ -144,19 +146,22 @@ def _deterministic(measurement: Measurement, metric: Metric, policy: Policy) -> 
 
 
 def _ratio(champion: float, candidate: float, metric: Metric) -> float | None:
-    """How many times better; None where a ratio of the two has no meaning."""
+    """How many times better; None where a ratio of the two has no meaning, or no floating point."""
     if champion <= 0 or candidate <= 0:
         return None
-    return (champion / candidate) ** metric.direction.sign
+    worse, better = (champion, candidate) if metric.direction.sign > 0 else (candidate, champion)
+    ratio = worse / better
+    return ratio if 0 < ratio < math.inf else None
 
 
 def _broken(guard: Guard, pairs: Sequence[Pair]) -> str | None:
     champion = median(pair.champion.values[guard.metric] for pair in pairs)
     candidate = median(pair.candidate.values[guard.metric] for pair in pairs)
     said = f"guard {guard.metric}: {champion:.6g} -> {candidate:.6g}"
-    if guard.max_ratio is not None and candidate > guard.max_ratio * champion:
+    # "not within", and not "beyond": a NaN is neither, and no proof.
+    if guard.max_ratio is not None and not candidate <= guard.max_ratio * champion:
         return f"{said}, over {guard.max_ratio:g} times the champion's"
-    if guard.min_ratio is not None and candidate < guard.min_ratio * champion:
+    if guard.min_ratio is not None and not candidate >= guard.min_ratio * champion:
         return f"{said}, under {guard.min_ratio:g} times the champion's"
     return None
 

@@ -82,6 +82,8 @@ def _patched_text(path: str, old: str, body: list[str]) -> str:
     for index, line in enumerate(body):
         if head := _HUNK.match(line):
             start = int(head[1]) - (0 if head[2] == "0" else 1)
+            if not at <= start <= len(source):
+                raise DiffError(f"the diff does not belong to this text of {path}: no line {start + 1} left")
             target += source[at:start]
             at = start
             continue

@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import BinaryIO
 
 from optiloop.errors import LedgerError
 from optiloop.model import Experiment
@@ -29,9 +30,10 @@ class Ledger:
 
     def new(self) -> Iterator[Experiment]:
         """Yield the experiments not yet yielded, checking the chain. Raises LedgerError at a bad line."""
-        if not self.path.exists():
+        file = self._opened()
+        if file is None:
             return
-        with self.path.open("rb") as file:
+        with file:
             self._recognise(os.fstat(file.fileno()))
             file.seek(self._offset)
             for raw in file:
@@ -52,7 +54,7 @@ class Ledger:
         return (now.st_dev, now.st_ino) != self._identity or now.st_size < self._offset
 
     def append(self, experiment: Experiment) -> Experiment:
-        """Write one experiment to the end and to the disk; return it as written, with its chain hash.
+        """Write one experiment to the end and to the disk; return it as readers find it, chained.
 
         Call it when `new()` is exhausted, and only under the workspace's lock. When the disk is full
         nothing of the line remains.
@@ -67,7 +69,7 @@ class Ledger:
         self._offset += len(line) + 1
         self._line += 1
         self._previous = digest(line)
-        return chained
+        return decode(line)
 
     def _write(self, data: bytes) -> None:
         created = not self.path.exists()
@@ -89,6 +91,16 @@ class Ledger:
         if created:
             sync_folder(self.path.parent)
 
+    def _opened(self) -> BinaryIO | None:
+        try:
+            return self.path.open("rb")
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise LedgerError(
+                f"{self.path}: cannot read: {error.strerror}; mend it, then run again"
+            ) from None
+
     def _recognise(self, status: os.stat_result) -> None:
         identity = (status.st_dev, status.st_ino)
         if self._identity not in (None, identity):
@@ -96,7 +108,6 @@ class Ledger:
         self._identity = identity
 
     def _checked(self, line: bytes) -> Experiment:
-        self._line += 1
         try:
             experiment = decode(line)
         except RecordError as error:
@@ -104,11 +115,12 @@ class Ledger:
         if experiment.previous != self._previous:
             raise self._broken("the hash chain breaks here: this line or the one before was changed")
         self._previous = digest(line)
+        self._line += 1
         return experiment
 
     def _broken(self, reason: str) -> LedgerError:
         return LedgerError(
-            f"{self.path}:{self._line}: {reason}; restore the line from a backup, or `--fresh`"
+            f"{self.path}:{self._line + 1}: {reason}; restore the line from a backup, or `--fresh`"
         )
 
 

@@ -10,28 +10,31 @@ import math
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from statistics import median
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Literal, Protocol, Self
 
+from optiloop.ledger import Ledger
 from optiloop.loop import Engine
-from optiloop.model import Experiment, Metric, Seconds, Status
+from optiloop.model import Experiment, Metric, Status
 from optiloop.record import encode
-from optiloop.report.words import duration
+from optiloop.report import words
+from optiloop.stopping import Limits
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+    from rich.text import Text
 
-COLOURS = {
-    Status.KEEP: "green",
-    Status.DISCARD: "bright_black",
-    Status.DUPLICATE: "blue",
-    Status.GATE_FAILED: "yellow",
-    Status.CRASH: "red",
-    Status.VIOLATION: "magenta",
-    Status.NO_PROPOSAL: "bright_black",
-}
+Style = Literal["live", "lines", "json"]
+
+WIDEST_LINE = 60
+"""Bars of the sparkline, where the terminal has room."""
+
+_BESIDE = 20
+"""Columns of the panel that are frame, labels and gaps."""
 
 
 class View(AbstractContextManager["View"], Protocol):
@@ -46,33 +49,65 @@ class View(AbstractContextManager["View"], Protocol):
 
 @dataclass
 class Tally:
-    """What a view knows of the run so far. `ratio` is the product of the kept effects: biased upward."""
+    """What a view knows of the campaign so far, earlier runs included.
+
+    `ratio` is the product of the kept effects: biased upward, for each was kept because it looked good.
+    `below` and `above` are the squared log distances to the ends of their intervals, summed as those of
+    independent measurements are. The closing claim is measured afresh and uses none of this.
+    """
 
     metric: Metric
     baseline: float | None = None
-    ratio: float = 1.0
+    ratio: float | None = 1.0
+    below: float = 0.0
+    above: float = 0.0
     champion: float | None = None
-    champions: list[float] = field(default_factory=list)
+    course: list[float] = field(default_factory=list)
     counts: Counter[Status] = field(default_factory=Counter)
     last: Experiment | None = None
+    usd: float = 0.0
+    tokens: int = 0
 
     def start(self, value: float) -> None:
+        """Take in the baseline; a campaign that goes on keeps its champion."""
         self.baseline = value
-        self.champion = self.champion if self.champion is not None else value
-        self.champions.append(self.champion)
+        self.course.insert(0, value)
+        if self.champion is None:
+            self.champion = value
 
     def take(self, experiment: Experiment) -> None:
+        """Take in the next experiment of the log."""
         self.counts[experiment.status] += 1
+        self.usd += experiment.cost.usd
+        self.tokens += experiment.cost.tokens
         self.last = experiment
         if experiment.status is Status.KEEP:
-            self.ratio *= experiment.effect or math.nan
-            if experiment.measurement is not None:
-                values = sorted(
-                    pair.candidate.values[self.metric.name] for pair in experiment.measurement.pairs
-                )
-                self.champion = values[len(values) // 2]
+            self._keep(experiment)
         if self.champion is not None:
-            self.champions.append(self.champion)
+            self.course.append(self.champion)
+
+    def _keep(self, experiment: Experiment) -> None:
+        effect, bounds = experiment.effect, experiment.interval
+        self.ratio = None if self.ratio is None or effect is None else self.ratio * effect
+        if effect and bounds is not None:
+            self.below += _squared_distance(bounds.low, effect)
+            self.above += _squared_distance(effect, bounds.high)
+        if experiment.measurement is not None:
+            name = self.metric.name
+            self.champion = median(pair.candidate.values[name] for pair in experiment.measurement.pairs)
+
+    @property
+    def gained(self) -> str:
+        """How many times better, with its interval, in words; empty before the first keep."""
+        if not self.counts[Status.KEEP] or self.ratio is None:
+            return ""
+        if not self.below and not self.above:
+            return f"{words.ratio(self.ratio)} better"
+        low, high = (
+            self.ratio * math.exp(-math.sqrt(self.below)),
+            self.ratio * math.exp(math.sqrt(self.above)),
+        )
+        return f"{words.ratio(self.ratio)} better ({words.interval(low, high)})"
 
 
 class _Quiet:
@@ -94,7 +129,7 @@ class Lines(_Quiet):
         self._metric, self._number = metric, first
 
     def baseline(self, value: float) -> None:
-        _say(f"baseline: {self._metric.name} {value:.6g} {self._metric.unit}")
+        _say(f"baseline: {self._metric.name} {words.quantity(value, self._metric.unit)}")
 
     def experiment(self, experiment: Experiment) -> None:
         self._number += 1
@@ -113,16 +148,20 @@ class Json(_Quiet):
 
 
 class Live:
-    """A panel that redraws in place: phase, champion, counts, sparkline, time left; keeps scroll by above."""
+    """A panel that redraws in place; kept experiments scroll by above it. Drawn on stderr."""
 
-    def __init__(self, engine: Engine, *, first: int, limit: Seconds | None) -> None:
+    def __init__(self, engine: Engine, limits: Limits, earlier: Iterable[Experiment]) -> None:
         from rich.console import Console
         from rich.live import Live as RichLive
 
-        self._engine, self._number, self._limit = engine, first, limit
+        self._engine, self._limits = engine, limits
         self._tally = Tally(engine.target.metric)
+        for experiment in earlier:
+            self._tally.take(experiment)
+        self._done = 0
         self._started = time.monotonic()
-        self._console = Console(stderr=True)
+        self._ended = False
+        self._console = Console(stderr=True, highlight=False)
         self._live = RichLive(get_renderable=self._panel, console=self._console, refresh_per_second=4)
 
     def __enter__(self) -> Self:
@@ -132,81 +171,132 @@ class Live:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._ended = True
         self._live.__exit__(kind, error, trace)
 
     def baseline(self, value: float) -> None:
         self._tally.start(value)
 
     def experiment(self, experiment: Experiment) -> None:
-        self._number += 1
+        from rich.text import Text
+
+        self._done += 1
         self._tally.take(experiment)
         if experiment.status is Status.KEEP:
-            self._live.console.print(f"[green]{_escaped(one_line(self._number, experiment))}[/]")
+            line = one_line(self._tally.counts.total(), experiment)
+            self._live.console.print(Text(line, style=_colour(experiment.status)))
 
     def _panel(self) -> RenderableType:
         from rich.panel import Panel
         from rich.table import Table
+        from rich.text import Text
+
+        grid = Table.grid(padding=(0, 2))
+        grid.add_column(style="bright_black", no_wrap=True, min_width=8)
+        grid.add_column(no_wrap=True, overflow="ellipsis")
+        for label, said in self._rows():
+            grid.add_row(label, said if isinstance(said, Text) else Text(said))
+        title = Text(f"optiloop {words.one_line(self._engine.target.name)}")
+        # Two columns are left free: the terminal's own "^C" would break the last line, and the redrawing.
+        width = max(4, self._console.width - 2)
+        return Panel(grid, title=title, title_align="left", border_style="bright_black", width=width)
+
+    def _rows(self) -> list[tuple[str, Text | str]]:
+        tally, unit = self._tally, self._engine.target.metric.unit
+        rows: list[tuple[str, Text | str]] = [("now", self._now())]
+        if tally.baseline is not None:
+            value = words.quantity(tally.champion, unit)
+            rows.append(("champion", f"{value}, from {words.quantity(tally.baseline, unit)}"))
+            rows.append(("gain", self._gain()))
+            rows.append(("course", self._course()))
+        rows.append(("so far", self._counts()))
+        if tally.last is not None:
+            rows.append(("last", one_line(tally.counts.total(), tally.last)))
+        rows.append(("budget", self._budget()))
+        return rows
+
+    def _now(self) -> str:
+        if self._ended:
+            return "ended"
+        phase = words.one_line(self._engine.phase)
+        if self._tally.baseline is None or phase.startswith("claim"):
+            return phase
+        number, most = self._tally.counts.total() + 1, self._limits.cycles
+        of = f" ({self._done + 1} of {most} in this run)" if most is not None and self._done < most else ""
+        return f"experiment {number}{of}: {phase}"
+
+    def _gain(self) -> Text:
+        from rich.text import Text
+
+        said = self._tally.gained
+        return Text(said, style="bold green") if said else Text("none yet", style="bright_black")
+
+    def _course(self) -> Text:
+        from rich.text import Text
 
         from optiloop.report import sparkline
 
-        tally, target = self._tally, self._engine.target
-        table = Table.grid(padding=(0, 2))
-        table.add_column(style="bright_black", justify="right")
-        table.add_column(overflow="ellipsis", no_wrap=True)
-        table.add_row("now", f"experiment {self._number + 1}: {_escaped(self._engine.phase)}")
-        if tally.baseline is not None and tally.champion is not None:
-            unit = _escaped(target.metric.unit)
-            ratio = (
-                f"  [bold green]{tally.ratio:.3g}x[/]{_bounds(tally.last)}"
-                if tally.counts[Status.KEEP]
-                else ""
-            )
-            table.add_row("champion", f"{tally.champion:.6g} {unit}  (baseline {tally.baseline:.6g}){ratio}")
-            table.add_row("", f"[green]{sparkline(tally.champions[-60:])}[/]")
-        counts = (f"[{COLOURS[status]}]{count} {status}[/]" for status, count in sorted(tally.counts.items()))
-        table.add_row("so far", "  ".join(counts) or "nothing yet")
-        if tally.last is not None:
-            table.add_row("last", _escaped(one_line(self._number, tally.last)))
-        table.add_row("time", self._clock())
-        return Panel(
-            table, title=f"optiloop {_escaped(target.name)}", title_align="left", border_style="bright_black"
-        )
+        width = max(1, min(WIDEST_LINE, self._console.width - _BESIDE))
+        return Text(sparkline(self._tally.course, width=width), style="green")
 
-    def _clock(self) -> str:
-        spent = time.monotonic() - self._started
-        left = "" if self._limit is None else f", {duration(max(0.0, self._limit - spent))} left"
-        return f"{duration(spent)}{left}   [bright_black](Ctrl-C ends in order)[/]"
+    def _counts(self) -> Text:
+        from rich.text import Text
+
+        counts = self._tally.counts
+        parts = [
+            Text(f"{counts[status]} {status}", style=_colour(status)) for status in Status if counts[status]
+        ]
+        return Text("  ").join(parts) if parts else Text("no experiments yet", style="bright_black")
+
+    def _budget(self) -> str:
+        """What is spent, and what is left of every limit."""
+        spent, limits, tally = time.monotonic() - self._started, self._limits, self._tally
+        parts = [_clock(spent)]
+        if limits.seconds is not None:
+            parts.append(f"{_clock(max(0.0, limits.seconds - spent))} left")
+        if tally.tokens or tally.usd or limits.usd is not None:
+            of = "" if limits.usd is None else f" of {words.money(limits.usd)}"
+            parts.append(f"{words.money(tally.usd)}{of}, {tally.tokens:,} tokens")
+        if limits.until is not None:
+            parts.append(f"until {limits.until.sign} {limits.until.value:g}")
+        if not self._ended:
+            parts.append("Ctrl-C ends in order")
+        return ", ".join(parts)
 
 
-def choose(engine: Engine, *, json: bool, first: int, limit: Seconds | None) -> View:
-    """The view that fits: JSON lines where asked for, a live panel on a terminal, plain lines elsewhere."""
-    if json:
+def opened(style: Style, engine: Engine, limits: Limits) -> View:
+    """The view of that style, which knows what the campaign's earlier runs have done."""
+    if style == "json":
         return Json()
-    if sys.stderr.isatty():
-        return Live(engine, first=first, limit=limit)
-    return Lines(engine.target.metric, first)
+    if style == "lines":
+        return Lines(engine.target.metric, len(engine.history()))
+    return Live(engine, limits, Ledger(engine.ledger.path).new())
 
 
 def one_line(number: int, experiment: Experiment) -> str:
     """An experiment on one line: number, status, effect, what it was, and why it ended so."""
-    effect = "" if experiment.effect is None else f" {experiment.effect:.3g}x"
+    effect = "" if experiment.effect is None else f" {words.ratio(experiment.effect)}"
     what = experiment.hypothesis or experiment.origin
-    return f"#{number} {experiment.status}{effect}  {what}  ({experiment.reason}; {experiment.seconds:.1f} s)"
+    took = words.duration(round(experiment.seconds, 1))
+    return words.one_line(f"#{number} {experiment.status}{effect}: {what} ({experiment.reason}; {took})")
 
 
-def _bounds(experiment: Experiment | None) -> str:
-    if experiment is None or experiment.interval is None:
-        return ""
-    low, high = experiment.interval.low, experiment.interval.high
-    return f" [bright_black](last step {low:.3g}x..{high:.3g}x)[/]"
+def _squared_distance(low: float, high: float) -> float:
+    """The squared log ratio of two positive numbers; infinite where an end is open."""
+    return math.log(high / low) ** 2 if low > 0 and math.isfinite(high) else math.inf
 
 
-def _escaped(text: str) -> str:
-    from rich.markup import escape
+def _colour(status: Status) -> str:
+    from optiloop.report.console import STYLES
 
-    return escape("".join(char for char in text if char.isprintable()))
+    return STYLES[status]
+
+
+def _clock(seconds: float) -> str:
+    """Whole seconds: a tenth that changes four times a second is noise."""
+    return words.duration(math.floor(seconds))
 
 
 def _say(text: str) -> None:
-    sys.stderr.write("".join(char for char in text if char.isprintable()) + "\n")
+    sys.stderr.write(words.one_line(text) + "\n")
     sys.stderr.flush()

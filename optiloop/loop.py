@@ -32,15 +32,17 @@ from optiloop.model import (
     Finding,
     GateResult,
     Measurement,
+    Metric,
+    Noise,
     Proposal,
     Proposer,
     Status,
     Target,
     Verdict,
 )
-from optiloop.parsers import MetricError, parse
+from optiloop.parsers import MetricError, metric_line
 from optiloop.record import RecordError, decode, encode
-from optiloop.sandbox import private_folder, run
+from optiloop.sandbox import last_line, private_folder, run
 from optiloop.state import Calibration, State
 from optiloop.workspace import Place, Workspace, locate, locked
 
@@ -138,8 +140,7 @@ class Engine:
             return None
         experiment = self._experiment(attempt, source, parent, history, time.monotonic() - started)
         if attempt.finding.verdict.kept:
-            message = f"{experiment.hypothesis}\n\n{experiment.reason}\n\n{encode(experiment).decode()}"
-            commit = self.workspace.commit(attempt.proposal.edits, message)
+            commit = self.workspace.commit(attempt.proposal.edits, _message(experiment))
             experiment = replace(experiment, commit=commit)
         self._save_artifacts(experiment.id)
         return self._append(experiment, history)
@@ -151,6 +152,11 @@ class Engine:
             self.ledger = Ledger(self.ledger.path)
             self._history = History(self.target.metric, calibration.baseline.nulls if calibration else ())
         for experiment in self.ledger.new():
+            if _measured_otherwise(experiment, self.target.metric):
+                raise LedgerError(
+                    f"{self.ledger.path}: {experiment.id} was not measured by {self.target.metric.name!r} as "
+                    "[metric] has it now; put that back, or begin anew with --fresh"
+                )
             self._history.add(experiment)
         self._adopt(self._history)
         return self._history
@@ -181,7 +187,8 @@ class Engine:
         try:
             proposal = self.proposer.propose(self.brief(source, parent, history))
         except ProposerError as error:
-            nothing = Proposal({}, "", type(self.proposer).__name__.lower(), cost=error.cost or Cost())
+            origin = getattr(self.proposer, "name", type(self.proposer).__name__.lower())
+            nothing = Proposal({}, "", origin, cost=error.cost or Cost())
             return Attempt(nothing, _no(Status.NO_PROPOSAL, str(error)))
         if proposal is None:
             return None
@@ -210,7 +217,7 @@ class Engine:
             recall=as_recall(history),
             seed=_cycle_seed(self.seed, len(history)),
             folder=self.workspace.trial,
-            champion=history.champion or (calibration.baseline.value if calibration else None),
+            champion=calibration.baseline.value if calibration else history.champion,
             baseline=self._origin,
             context={path: _shown(self.workspace.base / path) for path in self.target.context},
             profile=profile,
@@ -408,6 +415,19 @@ def _known(result: str, source: Mapping[str, str], history: History) -> str:
     return f"the same program as {twin.id}: {twin.status}, {twin.reason}" if twin else ""
 
 
+def _message(experiment: Experiment) -> str:
+    """A keep's commit message: a subject for people, and the log line, by which a lost one is found again."""
+    words = (last_line(" ".join(text.split())) for text in (experiment.hypothesis, experiment.reason))
+    return "\n\n".join((*words, encode(experiment).decode("utf-8")))
+
+
+def _measured_otherwise(experiment: Experiment, metric: Metric) -> bool:
+    """Whether its numbers are not this metric's: [metric] was changed since."""
+    pairs = experiment.measurement.pairs if experiment.measurement else ()
+    values = [side.values.get(metric.name) for pair in pairs for side in (pair.champion, pair.candidate)]
+    return any(value is None or (metric.noise is Noise.TIMING and value <= 0) for value in values)
+
+
 def _recorded(message: str) -> Experiment | None:
     """The experiment in a kept commit's message, or None."""
     line = message.rstrip("\n").rsplit("\n", 1)[-1]
@@ -419,10 +439,8 @@ def _recorded(message: str) -> Experiment | None:
 
 def _metric_lines(diagnosis: str) -> dict[str, float]:
     """The METRIC lines of a diagnosis; none where it has none."""
-    if "METRIC " not in diagnosis:
-        return {}
     try:
-        return parse("metric-line", diagnosis, {"name": "", "unit": ""})
+        return metric_line(diagnosis, options={"name": "", "unit": ""})
     except MetricError:
         return {}
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 
-from optiloop.decide import decide, gains, needs_positive
+from optiloop.decide import decide, gains, needs_positive, ratio_of
 from optiloop.errors import TargetError
 from optiloop.model import (
     Baseline,
@@ -40,6 +40,7 @@ CLAIM_PAIRS = 20
 """Pairs of the final claim: the 6th and 15th of their ratios are a 95.9 % interval."""
 
 _FAILED = "failed"
+_OF_CHAMPION = "the champion's own run: "
 RESULT_FILE_LIMIT = 16 * 2**20
 
 
@@ -102,8 +103,8 @@ class Judge:
         """
         metric = self.target.metric
         result_file = folder / metric.options["file"] if "file" in metric.options else None
-        if result_file is not None:
-            result_file.unlink(missing_ok=True)
+        if result_file is not None and not _removed(result_file):
+            raise NoSample(f"{result_file.name} is a folder, where the result file should be")
         outcome = self._run(metric.command, folder, {"OPTILOOP_SEED": str(seed)})
         if not outcome.ok:
             self.artifacts["metric.txt"] = outcome.stdout + outcome.stderr
@@ -187,7 +188,7 @@ class Judge:
         try:
             return self.sample(folder, seed)
         except NoSample as no:
-            raise NoSample(f"the champion's own run: {no.reason}") from None
+            raise NoSample(f"{_OF_CHAMPION}{no.reason}") from None
 
     # --- baseline and claim ------------------------------------------------------------------------
 
@@ -208,7 +209,8 @@ class Judge:
         try:
             pairs = self._baseline_pairs(sides, folder, other)
         except NoSample as no:
-            raise TargetError(f"{self.target.name}: the baseline gives no metric: {no.reason}") from None
+            reason = no.reason.removeprefix(_OF_CHAMPION)
+            raise TargetError(f"{self.target.name}: the baseline gives no metric: {reason}") from None
         metric = self.target.metric
         samples = [side for pair in pairs for side in (pair.champion, pair.candidate)]
         values = [side.values[metric.name] for side in samples]
@@ -270,7 +272,10 @@ class _Sides:
         names = {name for numbers in self.champion for name in numbers} & {
             name for numbers in self.candidate for name in numbers
         }
-        return {name: (_median(self.champion, name), _median(self.candidate, name)) for name in sorted(names)}
+        found = {
+            name: (_median(self.champion, name), _median(self.candidate, name)) for name in sorted(names)
+        }
+        return {name: values for name, values in found.items() if all(map(math.isfinite, values))}
 
     def close(self, measurement: Measurement) -> Measurement:
         deciding = measurement.pairs[0].champion.values if measurement.pairs else {}
@@ -288,16 +293,27 @@ def _claim(pairs: Sequence[Pair], target: Target, *, commit: str, time: str) -> 
     before = median(pair.champion.values[metric.name] for pair in pairs)
     after = median(pair.candidate.values[metric.name] for pair in pairs)
     positive = all(side.values[metric.name] > 0 for pair in pairs for side in (pair.champion, pair.candidate))
+    ratios = [ratio_of(gain) for gain in gains(pairs, metric)] if positive else []
     ratio = interval = None
-    if positive:
-        ratios = [math.exp(gain) for gain in gains(pairs, metric)]
+    if ratios and max(ratios) < math.inf:
         ratio = median(ratios)
         exact = metric.noise is Noise.DETERMINISTIC
         interval = Interval(ratio, ratio) if exact else median_interval(ratios)
     return Claim(commit, time, len(pairs), before, after, ratio, interval)
 
 
+def _removed(path: Path) -> bool:
+    """Remove an earlier run's result; False where something lies there that is no file."""
+    try:
+        path.unlink(missing_ok=True)
+    except (IsADirectoryError, PermissionError):
+        return False
+    return True
+
+
 def _result(path: Path) -> str:
+    if not path.is_file():  # a pipe would be waited for, for ever
+        raise MetricError(f"no result file {path.name}")
     try:
         with path.open(encoding="utf-8", errors="replace") as file:
             return file.read(RESULT_FILE_LIMIT)

@@ -474,7 +474,7 @@ _SHORT.maxstring = 80
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:
-    names = sorted(known)
+    names = sorted(set(known))
     close = difflib.get_close_matches(name, names, n=1)
     hint = f"; did you mean {close[0]!r}?" if close else ""
     return f"{hint} (known: {', '.join(names) or 'none'})"

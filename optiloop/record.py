@@ -37,16 +37,16 @@ def digest(line: bytes) -> str:
 
 def encode(experiment: Experiment) -> bytes:
     """Write one experiment as a line of JSON, without the newline."""
-    return json.dumps(
-        as_json(experiment), ensure_ascii=False, separators=(",", ":"), allow_nan=False
-    ).encode()
+    line = json.dumps(as_json(experiment), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    # A lone surrogate has no UTF-8; its backslash escape is the one that JSON reads back.
+    return line.encode("utf-8", "backslashreplace")
 
 
 def decode(line: bytes) -> Experiment:
     """Read one line. Raises RecordError with the reason."""
     try:
-        found = json.loads(line)
-    except ValueError as error:
+        found = json.loads(line, parse_constant=_refuse)
+    except (ValueError, RecursionError) as error:
         raise RecordError(f"not JSON: {error}") from None
     if not isinstance(found, dict):
         raise RecordError("not a JSON object")
@@ -58,6 +58,10 @@ def decode(line: bytes) -> Experiment:
         raise RecordError(f"no key {error}") from None
     except (TypeError, ValueError, AttributeError) as error:
         raise RecordError(str(error)) from None
+
+
+def _refuse(word: str) -> float:
+    raise ValueError(f"{word} is no number")
 
 
 def as_json(experiment: Experiment) -> dict[str, Any]:

@@ -6,6 +6,7 @@ network and signal other processes; docs/architecture.md says so too.
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import selectors
@@ -42,6 +43,9 @@ _PASSED = (
     "SYSTEMROOT",
 )
 _SHELL_SYNTAX = frozenset("|&;<>()$`*?[]{}~\n")
+_OUR_OWN_LIMITS = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
+"""Why a command may fail to start that says nothing about the command."""
+
 _MARK = "OPTILOOP_RUN"
 _POLL: Seconds = Seconds(0.02)
 
@@ -92,8 +96,10 @@ def run(command: Command, cwd: Path, *, private: Path, env: Mapping[str, str] | 
             stderr=subprocess.PIPE,
             start_new_session=True,
         )
-    except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
-        reason = f"cannot start {shown(command.line)!r}: {error.strerror}"
+    except (OSError, ValueError) as error:  # ValueError: an open quote, a NUL
+        if isinstance(error, OSError) and error.errno in _OUR_OWN_LIMITS:
+            raise
+        reason = f"cannot start {shown(command.line)!r}: {getattr(error, 'strerror', None) or error}"
         return Outcome(127, "", reason, time.monotonic() - started, 0.0)
     try:
         return _watch(process, started, command.timeout)
@@ -221,7 +227,10 @@ def _exit_notice(pid: int, selector: selectors.BaseSelector) -> int | None:
     """Wake the selector when the leader ends, where the system can (Linux)."""
     if not hasattr(os, "pidfd_open"):
         return None
-    descriptor = os.pidfd_open(pid)
+    try:
+        descriptor = os.pidfd_open(pid)
+    except OSError:  # a kernel older than its headers, or a seccomp filter
+        return None
     selector.register(descriptor, selectors.EVENT_READ)
     return descriptor
 

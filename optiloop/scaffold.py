@@ -44,8 +44,9 @@ def write_target(folder: Path, template: str) -> list[str]:
         written = _render(shipped("templates") / template, half, name)
         half.rename(folder)
     except OSError as error:
-        shutil.rmtree(half, ignore_errors=True)
         raise UsageError(f"{folder}: cannot write it: {error.strerror}") from None
+    finally:
+        shutil.rmtree(half, ignore_errors=True)
     return [
         *(f"wrote {folder / file}" for file in written),
         f"next: optiloop check {folder}    then: optiloop run {folder}",

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from optiloop.diff import unified
-from optiloop.errors import UsageError
+from optiloop.errors import UsageError, WorkspaceError
 from optiloop.ledger import Ledger, write_atomically
 from optiloop.model import Baseline, Claim, Interval, Target
 from optiloop.report import Campaign
 from optiloop.sandbox import LEVEL
-from optiloop.workspace import Workspace, locate
+from optiloop.workspace import Workspace, disk, locate
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class State:
                 found["ratio"],
                 interval,
             )
-        except (KeyError, TypeError):
+        except (KeyError, TypeError, ValueError):
             return None
 
     def save_claim(self, claim: Claim) -> None:
@@ -107,13 +107,14 @@ class State:
 def _read(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
+    except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
 
 
 def _write(path: Path, values: dict[str, Any]) -> None:
-    write_atomically(path, json.dumps(values, indent=1) + "\n")
+    with disk(path):
+        write_atomically(path, json.dumps(values, indent=1) + "\n")
 
 
 def campaign_workspace(target: Target) -> Workspace:
@@ -121,6 +122,11 @@ def campaign_workspace(target: Target) -> Workspace:
     place = locate(target.root, target.name, target.editable[0])
     workspace = Workspace(place, target.name, target.editable)
     if not workspace.begun():
+        if (place.home / "experiments.jsonl").exists():
+            raise WorkspaceError(
+                f"branch {workspace.branch} is gone, its log in {place.home} is not: "
+                f"`git branch {workspace.branch} COMMIT` with the log's newest commit, or `run --fresh`"
+            )
         raise UsageError(f"{target.name}: no experiments yet; `optiloop run` begins")
     return workspace
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from optiloop.model import Seconds
 BARREN = 5
 """Experiments without a proposal in a row after which the proposer has given up."""
 
-_UNTIL = re.compile(r"\s*(?P<metric>[^\s<>=]+)\s*(?P<sign><=|>=|<|>)\s*(?P<value>\S+)\s*")
+_UNTIL = re.compile(r"\s*(?P<metric>[^<>=]*[^\s<>=])\s*(?P<sign><=|>=|<|>)\s*(?P<value>\S+)\s*")
 _SIGNS: dict[str, Callable[[float, float], bool]] = {
     "<=": lambda a, b: a <= b,
     ">=": lambda a, b: a >= b,
@@ -36,7 +37,13 @@ class Until:
             raise ValueError(f"{text!r} is no goal; write it like '{metric} <= 1.5'")
         if match["metric"] != metric:
             raise ValueError(f"the metric is {metric!r}, not {match['metric']!r}")
-        return cls(metric, match["sign"], float(match["value"]))
+        try:
+            value = float(match["value"])
+        except ValueError:
+            value = math.nan
+        if not math.isfinite(value):
+            raise ValueError(f"{match['value']!r} is no number; write it like '{metric} <= 1.5'")
+        return cls(metric, match["sign"], value)
 
     def reached(self, champion: float) -> bool:
         """Whether the champion's metric fulfils it."""
@@ -72,11 +79,11 @@ def stop_reason(limits: Limits, progress: Progress) -> str | None:
         goal = limits.until
         return f"{goal.metric} {goal.sign} {goal.value:g} is reached"
     if limits.cycles is not None and progress.cycles >= limits.cycles:
-        return f"{limits.cycles} cycles are done"
+        return "1 cycle is done" if limits.cycles == 1 else f"{limits.cycles} cycles are done"
     if limits.usd is not None and progress.usd >= limits.usd:
         return f"{progress.usd:.2f} USD of {limits.usd:.2f} are spent"
     if limits.plateau is not None and progress.since_keep >= limits.plateau:
-        return f"nothing was kept in {limits.plateau} experiments"
+        return f"nothing was kept in {limits.plateau} experiments in a row"
     if limits.seconds is not None:
         reserve = min(progress.reserve, limits.seconds / 2)
         if progress.seconds + reserve >= limits.seconds:

@@ -10,10 +10,12 @@ import difflib
 import importlib.util
 import math
 import re
+import reprlib
 import shutil
 import sys
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import entry_points
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
@@ -31,7 +33,7 @@ from optiloop.model import (
     Seconds,
     Target,
 )
-from optiloop.parsers import find_parser
+from optiloop.parsers import MetricError, parse
 
 T = TypeVar("T")
 
@@ -40,13 +42,17 @@ _DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m|min|h)?\s*")
 _UNITS = {"ms": 0.001, "s": 1.0, None: 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _DEFAULT_TIMEOUT = Seconds(60.0)
-_PARSER_OPTIONS = ("pattern", "path", "stat", "benchmark", "file")
+_METRIC_FIELDS = (
+    *("name", "unit", "direction", "command", "timeout", "env"),
+    *("parser", "noise", "min_effect", "file"),
+)
+_TYPO = 0.75
+"""Likeness from which an unknown key of [metric] is a misspelt field and not an option of its parser."""
 
 
 def find_target(name: str, *, here: Path) -> Target:
-    """Load what a user typed: a folder, an installed target's name, or a built-in's.
+    """Load what a user typed: a folder, or an installed target's name.
 
-    A built-in that does not lie in `here` yet is copied there first, so that it is the user's to edit.
     Raises UsageError where nothing has that name, TargetError where its definition is broken.
     """
     folder = here / name
@@ -56,14 +62,23 @@ def find_target(name: str, *, here: Path) -> Target:
         raise UsageError(f"{name} is a file; name the folder that holds target.toml")
     for entry in entry_points(group=GROUP, name=name):
         return _installed(entry.name, entry.load)
-    builtin = builtins_folder() / name
-    if _NAME.fullmatch(name) and (builtin / "target.toml").is_file():
-        lay_out(builtin, folder)
-        return load_target(folder)
+    if name in builtin_names():
+        raise UsageError(f"{name} is built in, but not laid out here yet; `optiloop run {name}` does so")
     known = sorted({*builtin_names(), *(entry.name for entry in entry_points(group=GROUP))})
-    raise UsageError(
-        f"no folder and no target named {name!r}{nearest(name, known)}; `optiloop list` shows all"
-    )
+    hint = nearest(name, known) or "; `optiloop list` shows all"
+    raise UsageError(f"no folder and no target named {name!r}{hint}")
+
+
+def begin_target(name: str, *, here: Path, say: Callable[[str], None]) -> Target:
+    """Find a target to work on. A built-in that is not in `here` yet is copied there, the user's to edit.
+
+    `say` is told where it lies. Raises as `find_target` does.
+    """
+    folder = here / name
+    if name in builtin_names() and not folder.exists() and not entry_points(group=GROUP, name=name):
+        lay_out(builtins_folder() / name, folder)
+        say(f"laid the built-in target {name} out in ./{name}")
+    return find_target(name, here=here)
 
 
 def load_target(folder: Path | str) -> Target:
@@ -100,9 +115,12 @@ def lay_out(builtin: Path, folder: Path) -> None:
         shutil.rmtree(half, ignore_errors=True)
         shutil.copytree(builtin, half, ignore=shutil.ignore_patterns("__pycache__", ".*"))
         half.rename(folder)
+    except shutil.Error as error:  # copytree's own: a list of what it could not copy
+        raise UsageError(f"{folder}: cannot lay the target out there: {error.args[0][0][2]}") from None
     except OSError as error:
-        shutil.rmtree(half, ignore_errors=True)
         raise UsageError(f"{folder}: cannot lay the target out there: {error.strerror}") from None
+    finally:
+        shutil.rmtree(half, ignore_errors=True)
 
 
 def nearest(word: str, known: Sequence[str]) -> str:
@@ -131,13 +149,13 @@ class _Table:
         if kind is float and type(value) is int:
             value = float(value)
         if type(value) is not kind:
-            raise self.error(f"{key} must be {_KINDS[kind]}, not {value!r}")
+            raise self.error(f"{key} must be {_KINDS[kind]}, not {_shown(value)}")
         return value
 
     def need(self, key: str, kind: type[T]) -> T:
         value = self.take(key, kind)
         if value is None:
-            raise self.error(f"{key} is missing")
+            raise self.missing(key)
         return value
 
     def table(self, key: str) -> _Table | None:
@@ -145,15 +163,27 @@ class _Table:
         return None if values is None else _Table(self.file, key, values)
 
     def tables(self, key: str) -> list[_Table]:
-        found = self.take(key, list) or []
-        if not all(isinstance(item, dict) for item in found):
-            raise self.error(f"{key} must be written as [[{key}]] tables")
+        self._taken.append(key)
+        found = self._values.get(key, [])
+        if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
+            raise self.error(f"{key} must be written as [[{key}]], once for each")
         return [_Table(self.file, key, item) for item in found]
 
+    def strings_left(self) -> dict[str, str]:
+        """Take every key that nobody took yet and that holds a string."""
+        left = {
+            key: value
+            for key, value in self._values.items()
+            if key not in self._taken and isinstance(value, str)
+        }
+        self._taken += left
+        return left
+
     def texts(self, key: str) -> tuple[str, ...]:
-        found = self.take(key, list) or []
-        if not all(isinstance(item, str) for item in found):
-            raise self.error(f"{key} must be a list of strings")
+        self._taken.append(key)
+        found = self._values.get(key, [])
+        if not isinstance(found, list) or not all(isinstance(item, str) for item in found):
+            raise self.error(f'{key} must be a list of strings, like ["main.py"], not {_shown(found)}')
         return tuple(found)
 
     def seconds(self, key: str) -> Seconds | None:
@@ -171,15 +201,17 @@ class _Table:
         """The table's command, with its timeout and environment."""
         timeout = self.seconds("timeout") or _DEFAULT_TIMEOUT
         env = self.take("env", dict) or {}
-        if not all(isinstance(value, str) for value in env.values()):
-            raise self.error("env must hold strings")
+        if wrong := next((name for name, value in env.items() if not isinstance(value, str)), None):
+            raise self.error(f'env must hold strings, like {{ {wrong} = "1" }}')
         self._taken.append(key)
         line = self._values.get(key)
         if isinstance(line, list) and line and all(isinstance(word, str) for word in line):
             return Command(tuple(line), timeout, env)
         if isinstance(line, str) and line.strip():
             return Command(line, timeout, env)
-        raise self.error(f"{key} is missing" if line is None else f"{key} must be a command, not {line!r}")
+        if line is None:
+            raise self.missing(key, ': what to run, like "python benchmark.py"')
+        raise self.error(f'{key} must be a command, like "python benchmark.py", not {_shown(line)}')
 
     def choice(self, key: str, kind: type[T], default: T) -> T:
         word = self.take(key, str)
@@ -196,7 +228,18 @@ class _Table:
         """Complain about the first key that nobody took."""
         for key in self._values:
             if key not in self._taken:
-                raise self.error(f"unknown key {key!r}{nearest(key, self._taken)}")
+                raise self.unknown(key, self._taken)
+
+    def missing(self, key: str, hint: str = "") -> TargetError:
+        """The error of a key that must be there; one that is only misspelt is named as such."""
+        left = [other for other in self._values if other not in self._taken]
+        if misspelt := difflib.get_close_matches(key, left, n=1, cutoff=_TYPO):
+            return self.unknown(misspelt[0], [key])
+        return self.error(f"{key} is missing{hint}")
+
+    def unknown(self, key: str, known: Sequence[str]) -> TargetError:
+        hint = nearest(key, known) or f"; there are {', '.join(sorted(known))}"
+        return self.error(f"unknown key {key!r}{hint}")
 
     def error(self, said: str) -> TargetError:
         place = f"[{self.where}] " if self.where else ""
@@ -211,6 +254,13 @@ _KINDS = {
     list: "a list",
     bool: "true or false",
 }
+
+
+def _shown(value: object) -> str:
+    return _SHORT.repr(value)
+
+
+_SHORT = reprlib.Repr()
 
 
 def duration(text: str) -> Seconds:
@@ -235,7 +285,7 @@ def _from_toml(file: Path) -> Target:
         goal=top.take("goal", str) or "",
         editable=top.texts("editable"),
         context=top.texts("context"),
-        files_per_change=top.take("files_per_change", int) or 1,
+        files_per_change=_files_per_change(top),
         gates=tuple(_gate(table, number) for number, table in enumerate(top.tables("gate"), 1)),
         metric=_metric(top),
         guards=tuple(_guard(table) for table in top.tables("guard")),
@@ -248,6 +298,13 @@ def _from_toml(file: Path) -> Target:
     return target
 
 
+def _files_per_change(top: _Table) -> int:
+    count = top.take("files_per_change", int)
+    if count is not None and count < 1:
+        raise top.error(f"files_per_change must be 1 or more, not {count}")
+    return count or 1
+
+
 def _gate(table: _Table, number: int) -> Gate:
     gate = Gate(table.take("name", str) or f"gate {number}", table.command())
     table.done()
@@ -258,19 +315,25 @@ def _metric(top: _Table) -> Metric:
     table = top.table("metric")
     if table is None:
         raise top.error("[metric] is missing: name, command and direction of the number to improve")
-    options = {key: value for key in _PARSER_OPTIONS if (value := table.take(key, str)) is not None}
+    file = table.take("file", str)
     metric = Metric(
         name=table.need("name", str),
         unit=table.take("unit", str) or "",
         direction=table.choice("direction", Direction, Direction.MINIMIZE),
         command=table.command(),
         parser=table.take("parser", str) or "metric-line",
-        options=options,
         noise=table.choice("noise", Noise, Noise.TIMING),
         min_effect=_share(table, "min_effect", 0.005),
     )
+    options = table.strings_left()
+    if typo := next((key for key in options if _is_field(key)), None):
+        raise table.unknown(typo, _METRIC_FIELDS)
     table.done()
-    return metric
+    return replace(metric, options=options if file is None else {**options, "file": file})
+
+
+def _is_field(key: str) -> bool:
+    return bool(difflib.get_close_matches(key, _METRIC_FIELDS, n=1, cutoff=_TYPO))
 
 
 def _share(table: _Table, key: str, default: float) -> float:
@@ -285,7 +348,10 @@ def _share(table: _Table, key: str, default: float) -> float:
 def _guard(table: _Table) -> Guard:
     guard = Guard(table.need("metric", str), table.take("max_ratio", float), table.take("min_ratio", float))
     if guard.max_ratio is None and guard.min_ratio is None:
-        raise table.error("max_ratio or min_ratio is missing")
+        raise table.error("max_ratio or min_ratio is missing: how far the number may go, like 1.10")
+    for key, bound in (("max_ratio", guard.max_ratio), ("min_ratio", guard.min_ratio)):
+        if bound is not None and not (math.isfinite(bound) and bound > 0):
+            raise table.error(f"{key} must be more than 0, not {bound}")
     table.done()
     return guard
 
@@ -302,17 +368,16 @@ def _policy(table: _Table | None) -> Policy:
     if table is None:
         return Policy()
     standard = Policy()
-    policy = Policy(
-        alpha=table.take("alpha", float) or standard.alpha,
-        kappa=table.take("kappa", float) or standard.kappa,
-        max_pairs=table.take("max_pairs", int) or standard.max_pairs,
-    )
-    if not 0 < policy.alpha < 0.5:
-        raise table.error(f"alpha must lie between 0 and 0.5, not {policy.alpha}")
-    if policy.kappa < 0 or policy.max_pairs < 1:
-        raise table.error("kappa and max_pairs must be positive")
+    alpha, kappa = table.take("alpha", float), table.take("kappa", float)
+    max_pairs = table.take("max_pairs", int)
+    if alpha is not None and not 0 < alpha < 0.5:
+        raise table.error(f"alpha must lie between 0 and 0.5, not {alpha}")
+    if kappa is not None and not (math.isfinite(kappa) and kappa > 0):
+        raise table.error(f"kappa must be more than 0, not {kappa}")
+    if max_pairs is not None and max_pairs < 1:
+        raise table.error(f"max_pairs must be 1 or more, not {max_pairs}")
     table.done()
-    return policy
+    return Policy(alpha or standard.alpha, kappa or standard.kappa, max_pairs or standard.max_pairs)
 
 
 def _budget(table: _Table | None) -> Budget:
@@ -334,7 +399,7 @@ def _from_python(file: Path) -> Target:
     before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # a user's module may raise anything; it must end in one line that names it
+    except (Exception, SystemExit) as error:  # a user's module may raise anything; it must end in one line
         raise TargetError(f"{file}: {type(error).__name__}: {error}") from error
     finally:
         sys.dont_write_bytecode = before
@@ -358,14 +423,29 @@ def _installed(name: str, load: Callable[[], Any]) -> Target:
 def _checked(target: Target, file: Path) -> Target:
     """What both forms must fulfil."""
     if not _NAME.fullmatch(target.name) or target.name.endswith((".", ".lock")) or ".." in target.name:
-        raise TargetError(f"{file}: name {target.name!r} must be letters, digits, '.', '_' or '-'")
+        raise TargetError(
+            f"{file}: name {target.name!r} must be letters, digits, '.', '_' or '-'; set name = \"my_target\""
+        )
     if not target.editable:
         raise TargetError(f'{file}: editable is missing: the files a candidate may change, like ["main.py"]')
     for key, paths in (("editable", target.editable), ("context", target.context)):
         for path in paths:
             _inside(target.root, path, key, file)
-    find_parser(target.metric.parser)
+    _ask_parser(target.metric, file)
+    result = target.metric.options.get("file")
+    if result is not None and (PurePosixPath(result).is_absolute() or ".." in PurePosixPath(result).parts):
+        raise TargetError(f"{file}: [metric] file {result!r} lies outside the target's folder")
     return target
+
+
+def _ask_parser(metric: Metric, file: Path) -> None:
+    """Have the parser read an empty output: it refuses options it does not know before it misses a number."""
+    try:
+        parse(metric.parser, "", {**metric.options, "name": metric.name, "unit": metric.unit})
+    except MetricError:
+        return
+    except TargetError as error:
+        raise TargetError(f"{file}: [metric] {error}") from None
 
 
 def _inside(root: Path, path: str, key: str, file: Path) -> None:
@@ -373,6 +453,18 @@ def _inside(root: Path, path: str, key: str, file: Path) -> None:
     if pure.is_absolute() or ".." in pure.parts or not (root / path).resolve().is_relative_to(root.resolve()):
         raise TargetError(f"{file}: {key} file {path!r} lies outside the target's folder")
     if not (root / path).is_file():
-        raise TargetError(f"{file}: {key} file {path!r} is not there")
+        raise TargetError(f"{file}: {key} file {path!r} is not there; name files that lie beside it")
     if key == "editable" and pure.name in ("target.toml", "target.py"):
         raise TargetError(f"{file}: {path!r} is the judge; it cannot be editable")
+    if key == "editable" and not _is_text(root / path):
+        raise TargetError(f"{file}: editable file {path!r} is not UTF-8 text; optiloop edits text")
+
+
+def _is_text(path: Path) -> bool:
+    try:
+        path.read_bytes().decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    except OSError as error:
+        raise TargetError(f"{path}: cannot read it: {error.strerror}") from None
+    return True

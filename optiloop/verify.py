@@ -107,4 +107,5 @@ def said(claim: Claim) -> str:
     if claim.ratio is None or claim.interval is None:
         return f"{claim.baseline!r} -> {claim.champion!r}, measured afresh"
     bounds = words.interval(claim.interval.low, claim.interval.high)
-    return f"{words.ratio(claim.ratio)} better, 95 % interval {bounds}, {claim.pairs} fresh pairs"
+    pairs = words.count(claim.pairs, "fresh pair")
+    return f"{words.ratio(claim.ratio)} better, 95 % interval {bounds}, {pairs}"

@@ -16,7 +16,7 @@ import socket
 import stat
 import subprocess
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -29,6 +29,9 @@ _QUIET = (
     *("-c", "core.autocrlf=false"),
     *("-c", "gc.auto=0"),
     *("-c", "advice.detachedHead=false"),
+    *("-c", "worktree.useRelativePaths=false"),
+    *("-c", "i18n.commitEncoding=UTF-8"),
+    *("-c", "i18n.logOutputEncoding=UTF-8"),
 )
 _IDENTITY = {
     f"GIT_{who}_{what}": value
@@ -36,6 +39,8 @@ _IDENTITY = {
     for what, value in (("NAME", "optiloop"), ("EMAIL", "optiloop@localhost"))
 }
 _INHERITED_BY_HOOKS = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR")
+
+_CAMPAIGN_FILES = ("experiments.jsonl", "artifacts", "campaign.json", "baseline.json", "claim.json")
 
 Manifest = dict[str, tuple[int, ...]]
 """Path -> (mode, size, mtime, ctime, inode) of every file of a worktree."""
@@ -105,7 +110,7 @@ class Workspace:
 
     def open(self) -> None:
         """Go on with this disk's campaign, or begin one from the target as the checkout has it."""
-        with _disk(self.place.home):
+        with disk(self.place.home):
             self._own_folder()
             self._clear_locks()
             self.root_commit = self._campaign() or self._begin()
@@ -121,13 +126,17 @@ class Workspace:
 
     def archive(self) -> None:
         """Set this campaign aside, whole: log, artifacts and branch. The next open begins anew."""
-        with _disk(self.place.home):
+        with disk(self.place.home):
+            self._refuse_checked_out()
+            self._clear_locks()
+            head = self._read_ref()
+            entries = [entry for entry in _CAMPAIGN_FILES if (self.place.home / entry).exists()]
+            if head is None and not entries:
+                return
             stamp = _free_name(self.place.home / "archive")
-            head = self.head() if self.place.git_dir.exists() else None
             stamp.mkdir(parents=True)
-            for entry in ("experiments.jsonl", "artifacts", "campaign.json", "baseline.json", "claim.json"):
-                if (self.place.home / entry).exists():
-                    (self.place.home / entry).rename(stamp / entry)
+            for entry in entries:
+                (self.place.home / entry).rename(stamp / entry)
             if head is not None:
                 kept = f"refs/heads/optiloop-archive/{self.branch.removeprefix('optiloop/')}/{stamp.name}"
                 self._git("update-ref", kept, head)
@@ -140,14 +149,19 @@ class Workspace:
         self.place.home.mkdir(parents=True, exist_ok=True)
         ignore = self.place.home.parent / ".gitignore"
         if not ignore.exists():
-            ignore.write_text("*\n", encoding="utf-8")
-        if self.place.private and not (self.place.git_dir / "HEAD").exists():
-            shutil.rmtree(self.place.git_dir, ignore_errors=True)
-            self._git(
-                "init", "--quiet", "--bare", "--initial-branch=main", str(self.place.git_dir), plain=True
-            )
-        shutil.rmtree(self.scratch, ignore_errors=True)
+            write_atomically(ignore, "*\n")
+        if self.place.private and not self.place.git_dir.exists():
+            self._init()
+        if self.scratch.exists():
+            _force_remove(self.scratch)
         self.scratch.mkdir()
+
+    def _init(self) -> None:
+        """Make the private repository in one step: half a repository would never open again."""
+        half = self.place.git_dir.with_suffix(".part")
+        shutil.rmtree(half, ignore_errors=True)
+        self._git("init", "--quiet", "--bare", "--initial-branch=main", str(half), plain=True)
+        half.rename(self.place.git_dir)
 
     def _campaign(self) -> str | None:
         """The commit this campaign began with, or None where there is no campaign yet."""
@@ -177,7 +191,7 @@ class Workspace:
         if head:
             self._git("read-tree", head, env=index)
         paths: tuple[str, ...] = (
-            f":(top){place.prefix}" if place.prefix else ":(top)",
+            f":(top,literal){place.prefix}" if place.prefix else ":(top)",
             ":(exclude,top,glob)**/.optiloop/**",
         )
         if place.private:
@@ -210,7 +224,7 @@ class Workspace:
 
     def _admin(self, tree: str) -> Path | None:
         """Git's own folder of one of our worktrees, or None where it has none."""
-        pointer = str(self._tree(tree) / ".git")
+        pointer = str(self.place.home.resolve() / tree / ".git")
         for gitdir in (self.place.git_dir / "worktrees").glob("*/gitdir"):
             if gitdir.read_text(encoding="utf-8", errors="replace").strip() == pointer:
                 return gitdir.parent
@@ -262,8 +276,8 @@ class Workspace:
 
     def patch(self) -> str:
         """The change since the campaign began, as git writes it; empty where there is none."""
-        words = ("diff", "--no-ext-diff", "--no-color", "--binary", self.root_commit, self.head())
-        return self._git(*words, strip=False)
+        # The plumbing command: a user's diff.noprefix or diff.external does not reach it.
+        return self._git("diff-tree", "-r", "-p", "--binary", self.root_commit, self.head(), strip=False)
 
     def _full(self, path: str) -> str:
         return str(PurePosixPath(self.place.prefix) / path)
@@ -277,7 +291,7 @@ class Workspace:
             if self.place.prefix and not path.is_relative_to(self.place.prefix):
                 continue
             inside = str(path.relative_to(self.place.prefix)) if self.place.prefix else file
-            if inside in own or inside.startswith(".git"):
+            if inside in own or inside.startswith(".git") or file.endswith("/"):
                 continue
             theirs = self.place.top / file
             if not theirs.is_file() or theirs.read_bytes() != (self._tree("base") / file).read_bytes():
@@ -289,7 +303,7 @@ class Workspace:
     def restore(self) -> None:
         """Make both worktrees the champion again, whatever was done to them."""
         head = self.head()
-        with _disk(self.place.home):
+        with disk(self.place.home):
             if head != self._at:
                 self._pristine.clear()
             if "trial" in self._pristine and "base" in self._pristine:
@@ -301,7 +315,7 @@ class Workspace:
 
     def stage(self, edits: Mapping[str, str]) -> None:
         """Write a proposal into the trial."""
-        with _disk(self.trial):
+        with disk(self.trial):
             for path, text in edits.items():
                 _write_text(self.trial / path, text)
             self._staged = frozenset(self._full(path) for path in edits)
@@ -335,7 +349,7 @@ class Workspace:
             f"feature done\ncommit refs/heads/{self.branch}\ncommitter optiloop <optiloop@localhost> now\n"
             f"{_counted(message)}from {parent}\n{changes}done\n"
         )
-        with _disk(self.place.home):
+        with disk(self.place.home):
             self._git("fast-import", "--quiet", "--date-format=now", stdin=stream)
             commit = self.head()
             if commit == parent:
@@ -359,12 +373,12 @@ class Workspace:
     def _unstage(self) -> None:
         """Put the champion's text back where the proposal lay: cheaper than asking git to."""
         for file in self._staged:
-            base = self._tree("base") / file
-            if not base.is_file() or base.is_symlink() or (self._tree("trial") / file).is_symlink():
+            base, trial = self._tree("base") / file, self._tree("trial") / file
+            if not (_is_own(base, self._tree("base")) and _is_own(trial, self._tree("trial"))):
                 self._pristine.pop("trial", None)
                 break
-            (self._tree("trial") / file).write_bytes(base.read_bytes())
-            self._pristine["trial"][file] = _facts((self._tree("trial") / file).lstat())
+            _replace(trial, base.read_bytes(), base)
+            self._pristine["trial"][file] = _facts(trial.lstat())
         self._staged = frozenset()
 
     def _reset(self, tree: str, head: str) -> None:
@@ -375,7 +389,13 @@ class Workspace:
         self._pristine[tree] = _manifest(folder)
 
     def _reset_in_place(self, folder: Path, head: str) -> bool:
-        if not (folder / ".git").is_file() or self._admin(folder.name) is None:
+        admin = self._admin(folder.name)
+        # What a candidate wrote into .git could point git at the user's own branch and index.
+        if (
+            admin is None
+            or folder.is_symlink()
+            or _read_text_or_none(folder / ".git") != f"gitdir: {admin.resolve()}\n"
+        ):
             return False
         steps = (("reset", "--quiet", "--hard", head), ("clean", "-ffdxq"))
         return all(self._run(*step, cwd=folder).returncode == 0 for step in steps)
@@ -428,7 +448,7 @@ class Workspace:
 def locked(place: Place, *, since: str) -> Iterator[None]:
     """Hold the campaign's lock. Raises WorkspaceError that names the holder. A killed holder frees it."""
     path = place.home / "lock"
-    with _disk(place.home):
+    with disk(place.home):
         place.home.mkdir(parents=True, exist_ok=True)
         file = path.open("a+", encoding="utf-8")
     with file:
@@ -436,7 +456,7 @@ def locked(place: Place, *, since: str) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise WorkspaceError(f"another loop works here: {_holder(path)}; wait for it or end it") from None
-        with _disk(place.home):
+        with disk(place.home):
             file.truncate(0)
             file.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": since}))
             file.flush()
@@ -455,7 +475,7 @@ def _holder(path: Path) -> str:
 
 
 @contextmanager
-def _disk(where: Path) -> Iterator[None]:
+def disk(where: Path) -> Iterator[None]:
     """Say an OS error as what it means for the user: where, and what to do."""
     try:
         yield
@@ -479,14 +499,15 @@ def _manifest(folder: Path) -> Manifest:
         below, path = pending.pop()
         try:
             entries = list(os.scandir(path))
-        except (FileNotFoundError, NotADirectoryError):
+        except OSError:  # gone, or made unreadable: its files are missing from the facts
             continue
         for entry in entries:
             name = f"{below}{entry.name}"
             if entry.is_dir(follow_symlinks=False):
                 pending.append((f"{name}/", entry.path))
                 facts[f"{name}/"] = ()
-            else:
+                continue
+            with suppress(FileNotFoundError):
                 facts[name] = _facts(entry.stat(follow_symlinks=False))
     return facts
 
@@ -515,16 +536,32 @@ def _read_text_or_none(path: Path) -> str | None:
 
 def _write_text(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    if path.is_symlink():
-        path.unlink()
-    path.write_bytes(text.encode("utf-8"))
+    _replace(path, text.encode("utf-8"), path)
+
+
+def _replace(path: Path, content: bytes, like: Path) -> None:
+    """Write a new file in the place of an old one, never through a link, with the mode of `like`."""
+    mode = stat.S_IMODE(like.stat().st_mode) if like.is_file() else None
+    path.unlink(missing_ok=True)
+    path.write_bytes(content)
+    if mode is not None:
+        path.chmod(mode | stat.S_IRUSR | stat.S_IWUSR)
+
+
+def _is_own(file: Path, tree: Path) -> bool:
+    """Whether a path is a plain file of this worktree, and reached through no link."""
+    home = tree.parent
+    return file.is_file() and file.resolve() == home.resolve() / file.relative_to(home)
 
 
 def _force_remove(folder: Path) -> None:
     """Remove a tree whose folders may have been made unreadable."""
-    for path, _, _ in os.walk(folder):
-        os.chmod(path, stat.S_IRWXU)
-    shutil.rmtree(folder, ignore_errors=True)
+    folder.chmod(stat.S_IRWXU)
+    for path, folders, _ in os.walk(folder):
+        for below in (Path(path) / name for name in folders):
+            if not below.is_symlink():
+                below.chmod(stat.S_IRWXU)
+    shutil.rmtree(folder)
 
 
 def _counted(text: str) -> str:
@@ -568,6 +605,8 @@ def _spawn_git(
             check=False,
         )
     except FileNotFoundError:
+        if not Path(cwd).is_dir():
+            raise WorkspaceError(f"{cwd}: no such folder") from None
         raise WorkspaceError(
             "git is not installed or not on PATH; optiloop keeps its champions in git"
         ) from None

@@ -82,7 +82,7 @@ class History:
         self.barren = self.barren + 1 if experiment.status is Status.NO_PROPOSAL else 0
         self.since_keep = 0 if experiment.status is Status.KEEP else self.since_keep + 1
         self._count(experiment)
-        if experiment.measurement is not None:
+        if experiment.measurement is not None and experiment.status is not Status.VIOLATION:
             self._learn(experiment, experiment.measurement)
         if experiment.status is Status.KEEP:
             self.head = experiment.commit
@@ -97,7 +97,10 @@ class History:
             )
 
     def _learn(self, experiment: Experiment, measurement: Measurement) -> None:
-        """Take the noise, the champion's level and its profile from what was measured anyway."""
+        """Take the noise, the champion's level and its profile from what was measured anyway.
+
+        Not of a violation: what it touched may have been the champion.
+        """
         if not measurement.pairs:
             return
         kept = experiment.status is Status.KEEP

@@ -2,15 +2,34 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 
-from optiloop.errors import OptiloopError, UsageError
-from optiloop.model import Proposer
+from optiloop.errors import OptiloopError, ProposerError, UsageError
+from optiloop.model import Brief, Proposal, Proposer
 
 GROUP = "optiloop.proposers"
 
 
-def find_proposer(spec: str) -> Proposer:
+@dataclass(frozen=True)
+class Named:
+    """A proposer under the name it was asked for by: what it raises is told with that name, and logged."""
+
+    name: str
+    inner: Proposer
+
+    def propose(self, brief: Brief) -> Proposal | None:
+        """Pass the brief on; an error of the proposer's own becomes a ProposerError that names it."""
+        try:
+            return self.inner.propose(brief)
+        except OptiloopError:
+            raise
+        except Exception as error:  # a plug-in may raise anything; one bad night must not end in a traceback
+            said = f"{type(error).__name__}: {error}"
+            raise ProposerError(f"proposer {self.name!r} failed: {said}") from error
+
+
+def find_proposer(spec: str) -> Named:
     """Make the proposer that `NAME` or `NAME:ARGUMENT` names. Raises UsageError naming a faulty plug-in."""
     name, colon, argument = spec.partition(":")
     entry = next(iter(entry_points(group=GROUP, name=name)), None)
@@ -20,7 +39,7 @@ def find_proposer(spec: str) -> Proposer:
     return _made(entry, (argument,) if colon else ())
 
 
-def _made(entry: EntryPoint, arguments: tuple[str, ...]) -> Proposer:
+def _made(entry: EntryPoint, arguments: tuple[str, ...]) -> Named:
     try:
         factory = entry.load()
         proposer: Proposer = factory(*arguments)
@@ -33,4 +52,4 @@ def _made(entry: EntryPoint, arguments: tuple[str, ...]) -> Proposer:
         where = entry.dist.name if entry.dist is not None else entry.value
         said = f"{type(error).__name__}: {error}"
         raise UsageError(f"proposer plug-in {entry.name!r} of {where} does not load: {said}") from error
-    return proposer
+    return Named(entry.name, proposer)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,21 +41,24 @@ class Replay:
         except OSError as error:
             raise UsageError(f"{file}: cannot read it: {error.strerror}") from None
         self._digest = hashlib.sha256(content).hexdigest()[:12]
+        self._ends_whole = content.endswith(b"\n")  # a log's torn last line never ended
         self._raw = [(n, line) for n, line in enumerate(content.split(b"\n"), 1) if line.strip()]
-        self._lines: list[_Line] | None = None
-        self._next = 0
+        self._baseline: Mapping[str, str] | None = None
+        self._lines: list[_Line] = []
 
     def propose(self, brief: Brief) -> Proposal | None:
         """The first line that the log has not seen taken from this file; None after the last."""
-        if self._lines is None:
-            self._lines = self._read(brief.baseline)
-        while self._next < len(self._lines):
-            line = self._lines[self._next]
-            tag = f"replay:{self._digest}:{line.number}"
-            if brief.recall.tagged(tag) is None:
-                return Proposal(line.edits, line.hypothesis, "replay", line.family, (tag,))
-            self._next += 1
-        return None
+        if self._baseline != brief.baseline:
+            self._lines, self._baseline = self._read(brief.baseline), dict(brief.baseline)
+        # Lines are taken in order, so those taken are the first ones: found by bisection, without state.
+        at = bisect_left(self._lines, True, key=lambda line: brief.recall.tagged(self._tag(line)) is None)
+        if at == len(self._lines):
+            return None
+        line = self._lines[at]
+        return Proposal(line.edits, line.hypothesis, "replay", line.family, (self._tag(line),))
+
+    def _tag(self, line: _Line) -> str:
+        return f"replay:{self._digest}:{line.number}"
 
     def _read(self, baseline: Mapping[str, str]) -> list[_Line]:
         if not self._raw:
@@ -86,10 +90,11 @@ class Replay:
     def _from_log(self, baseline: Mapping[str, str]) -> list[_Line]:
         """Take a log's proposals again: each diff applied to the champion it was made for."""
         champion, lines = dict(baseline), []
-        for number, raw in self._raw:
+        for number, raw in self._raw if self._ends_whole else self._raw[:-1]:
             experiment = self._experiment(number, raw)
             if experiment.status is Status.DUPLICATE and not experiment.diff:
-                lines.append(_Line(number, champion, experiment.hypothesis, experiment.family))
+                unchanged = dict([min(champion.items())])
+                lines.append(_Line(number, unchanged, experiment.hypothesis, experiment.family))
             if not experiment.diff:
                 continue
             try:

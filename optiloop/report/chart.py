@@ -80,7 +80,7 @@ def chart(campaign: Campaign) -> Chart | None:
     return Chart(
         dots=tuple(_dot(campaign, index, values[index], scale) for index in shown),
         line=_line(course, scale, len(values)),
-        rows=tuple(Tick(scale.height(value), number(value)) for value in _ticks(scale)),
+        rows=tuple(Tick(scale.height(value), label) for value, label in _labelled(_ticks(scale))),
         columns=tuple(Tick(_x(at, len(values)), f"{at:,}") for at in _column_marks(len(values))),
         log=scale.log,
         left_out=len(values) - len(shown),
@@ -152,6 +152,15 @@ def _line(course: Sequence[tuple[int, float]], scale: Scale, experiments: int) -
 
 def _ticks(scale: Scale) -> list[float]:
     return _log_ticks(scale) if scale.log else _even_ticks(scale)
+
+
+def _labelled(ticks: list[float]) -> list[tuple[float, str]]:
+    """Each tick with its label: five digits, or as many as tell the ticks apart."""
+    labels = [number(value) for value in ticks]
+    if len(set(labels)) < len(labels):
+        decimals = max(0, math.ceil(-math.log10(ticks[1] - ticks[0])))
+        labels = [f"{value:,.{decimals}f}" for value in ticks]
+    return list(zip(ticks, labels, strict=True))
 
 
 def _even_ticks(scale: Scale) -> list[float]:

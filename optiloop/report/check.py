@@ -51,20 +51,22 @@ class Check:
         rows = [
             ("baseline", f"{self.metric} {words.quantity(self.value, self.unit)}, all gates passed"),
             ("noise", noise),
-            (
-                "smallest gain",
-                f"{self.smallest_gain:.2%}: less is not told from noise, or not worth a change",
-            ),
+            ("smallest gain", self._smallest()),
             ("one sample", words.duration(self.sample_seconds)),
             (
                 "one cycle",
                 f"about {words.duration(self.cycle_seconds)}, a keep {words.duration(self.keep_seconds)}",
             ),
-            ("eight hours", f"about {self.night} experiments"),
+            ("eight hours", f"about {self.night:,} experiments"),
             *(("advice", line) for line in self.advice),
         ]
         table = "\n".join(f"{name:<15}{said}" for name, said in rows)
         return f"{self.target} can be optimized.\n{table}"
+
+    def _smallest(self) -> str:
+        if self.smallest_gain == 0:
+            return "any: the metric is exact, and min_effect asks for nothing"
+        return f"{self.smallest_gain:.2%}: less is not told from noise, or not worth a change"
 
 
 def checked(target: Target, baseline: Baseline, *, gate_seconds: float) -> Check:

@@ -94,12 +94,14 @@ def _keeps(campaign: Campaign) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    newest = campaign.keeps[-NEWEST_KEEPS:]
-    title = f"{count(len(campaign.keeps), 'keep')}, the newest {len(newest)}"
-    table = Table(
-        "experiment", "effect", "change", title=title, title_justify="left", box=None, pad_edge=False
-    )
-    for keep in newest:
+    kept = [item for item in enumerate(campaign.experiments, 1) if item[1].status is Status.KEEP]
+    newest = kept[-NEWEST_KEEPS:]
+    title = f"{count(len(kept), 'keep')}" + (f", the newest {len(newest)}" if len(newest) < len(kept) else "")
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    table.add_column("", justify="right", no_wrap=True)
+    table.add_column("effect", justify="right", no_wrap=True)
+    table.add_column("change", overflow="fold")
+    for number, keep in newest:
         change = shortened(one_line(keep.hypothesis), 200)
-        table.add_row(Text(keep.id), Text(ratio(keep.effect), style=STYLES[Status.KEEP]), Text(change))
+        table.add_row(Text(f"#{number}"), Text(ratio(keep.effect), style=STYLES[Status.KEEP]), Text(change))
     return table

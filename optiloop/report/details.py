@@ -12,14 +12,17 @@ from optiloop.report import words
 _DIFF_COLOURS = {"+": "green", "-": "red", "@": "cyan"}
 
 
-def details(number: int, experiment: Experiment) -> str:
-    """Everything the log holds of one experiment: what was tried, how it was judged, and its change."""
+def details(number: int, experiment: Experiment, *, alpha: float) -> str:
+    """Everything the log holds of one experiment: what was tried, how it was judged, and its change.
+
+    `alpha` is the policy's: the interval of an experiment holds at every stopping time with 1 - 2 alpha.
+    """
     rows = [
         ("experiment", f"#{number}  {experiment.id}  {experiment.time}"),
         ("proposed by", " / ".join(filter(None, (experiment.origin, experiment.family)))),
         ("hypothesis", experiment.hypothesis),
         ("verdict", f"{experiment.status}: {experiment.reason}"),
-        ("gain", _gain(experiment)),
+        ("gain", _gain(experiment, alpha)),
         ("against", experiment.parent[:10]),
         ("commit", (experiment.commit or "")[:10]),
         ("took", words.duration(experiment.seconds)),
@@ -35,12 +38,15 @@ def coloured(diff: str) -> str:
     return "\n".join(click.style(_visible(line), fg=_DIFF_COLOURS.get(line[:1])) for line in diff.split("\n"))
 
 
-def _gain(experiment: Experiment) -> str:
+def _gain(experiment: Experiment, alpha: float) -> str:
     if experiment.effect is None:
         return ""
     bounds = experiment.interval
-    interval = f" (98 % anytime interval {words.interval(bounds.low, bounds.high)})" if bounds else ""
-    return f"{words.ratio(experiment.effect)}{interval}"
+    if bounds is None:
+        return words.ratio(experiment.effect)
+    level = f"{100 * (1 - 2 * alpha):.4g} %"
+    interval = words.interval(bounds.low, bounds.high)
+    return f"{words.ratio(experiment.effect)} ({level} anytime interval {interval})"
 
 
 def _samples(measurement: Measurement) -> Iterator[tuple[str, str]]:

@@ -11,7 +11,19 @@ import math
 from dataclasses import dataclass
 
 from optiloop.errors import UsageError
-from optiloop.model import Experiment, Status
+from optiloop.model import (
+    Baseline,
+    Command,
+    Cost,
+    Direction,
+    Experiment,
+    Measurement,
+    Metric,
+    Noise,
+    Pair,
+    Sample,
+    Status,
+)
 from optiloop.report.campaign import Campaign
 from optiloop.report.words import one_line
 
@@ -43,6 +55,61 @@ def read_tsv(text: str) -> list[TsvRow]:
     if len(names) != 5 or [names[0], *names[2:]] != ["commit", "memory_gb", "status", "description"]:
         raise UsageError("line 1: not a results.tsv (commit, a metric, memory_gb, status, description)")
     return [_read_row(line.rstrip("\r"), number) for number, line in enumerate(lines, 2) if line.strip()]
+
+
+def campaign_from_tsv(text: str, name: str) -> Campaign:
+    """Read a results.tsv as a campaign, to report on a log of the autoresearch family.
+
+    Its first kept row is the baseline. Whether more is better is read from the kept values' course. A
+    results.tsv has one number per experiment: there is no claim, and no interval.
+    """
+    rows = read_tsv(text)
+    kept = [row.value for row in rows if row.status is Status.KEEP and row.value is not None]
+    if not kept:
+        raise UsageError("no kept row with a number, so there is nothing to compare with")
+    direction = Direction.MAXIMIZE if kept[-1] > kept[0] else Direction.MINIMIZE
+    metric = Metric(text.split("\t", 2)[1], Command(()), direction, noise=Noise.DETERMINISTIC)
+    first = next(i for i, row in enumerate(rows) if row.status is Status.KEEP and row.value is not None)
+    champion, experiments = kept[0], []
+    for number, row in enumerate(rows[first + 1 :], 1):
+        experiments.append(_experiment(row, number, metric, champion, name))
+        if row.status is Status.KEEP and row.value is not None:
+            champion = row.value
+    baseline = Baseline(rows[first].commit, kept[0], (), None, 0.0)
+    return Campaign(name, "", metric, tuple(experiments), baseline, sandbox="not known")
+
+
+def _experiment(row: TsvRow, number: int, metric: Metric, champion: float, name: str) -> Experiment:
+    measurement, effect = None, None
+    if row.value is not None:
+        before, after = (Sample({metric.name: value}, 0.0, 0.0) for value in (champion, row.value))
+        measurement = Measurement((Pair(before, after, candidate_first=False, seed=0),))
+        if champion > 0 and row.value > 0:
+            effect = (champion / row.value) ** metric.direction.sign
+    return Experiment(
+        id=f"{number:026d}",
+        time="",
+        target=name,
+        parent="",
+        status=row.status,
+        reason=f"{row.status} in {name}",
+        origin="results.tsv",
+        family="",
+        hypothesis=row.description,
+        tags=(),
+        cost=Cost(),
+        result=None,
+        change=None,
+        diff="",
+        gates=(),
+        measurement=measurement,
+        effect=effect,
+        interval=None,
+        evidence=None,
+        seconds=0.0,
+        seed=0,
+        commit=row.commit if row.status is Status.KEEP else None,
+    )
 
 
 def _baseline_row(campaign: Campaign) -> TsvRow | None:

@@ -6,7 +6,7 @@ import math
 
 from optiloop.model import Status
 from optiloop.report.campaign import Campaign
-from optiloop.report.words import interval, ratio
+from optiloop.report.words import count, interval, ratio
 
 
 def status(campaign: Campaign) -> dict[str, object]:
@@ -55,7 +55,8 @@ def proof(campaign: Campaign) -> str:
         return "not verified: the champion was not measured afresh against the baseline"
     if claim.ratio is None or claim.interval is None:
         return "not verified: the fresh measurement gives no ratio with an interval"
-    ends = f"95 % interval {interval(claim.interval.low, claim.interval.high)}, {claim.pairs} fresh pairs"
+    bounds = interval(claim.interval.low, claim.interval.high)
+    ends = f"95 % interval {bounds}, {count(claim.pairs, 'fresh pair')}"
     if claim.interval.high < 1:
         return f"not verified: measured to be worse ({ends})"
     return f"{'verified' if campaign.verified else 'not verified'} ({ends})"

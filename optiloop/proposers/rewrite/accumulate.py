@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from optiloop.proposers.rewrite.code import Code, Edit, Site
 from optiloop.proposers.rewrite.facts import (
@@ -11,8 +11,8 @@ from optiloop.proposers.rewrite.facts import (
     initialisation,
     is_constant,
     is_empty_list,
+    is_name,
     is_pure,
-    loads,
     names,
     own_jumps,
     read_elsewhere,
@@ -21,7 +21,7 @@ from optiloop.proposers.rewrite.facts import (
     walk,
 )
 from optiloop.proposers.rewrite.kinds import Kinds
-from optiloop.proposers.rewrite.pattern import Pattern, mentions
+from optiloop.proposers.rewrite.pattern import Match, Pattern, mentions
 
 # --- loops that only collect --------------------------------------------------------------------------
 
@@ -96,6 +96,9 @@ def _built(code: Code, loop: ast.For, name: str, item: str, clauses: str) -> lis
     return [code.replace([loop], extend)]
 
 
+_ADDED = Pattern("?total += $value")
+
+
 def sum_loop(code: Code) -> Iterator[Site]:
     """Add up with sum(), not in a loop.
 
@@ -103,16 +106,19 @@ def sum_loop(code: Code) -> Iterator[Site]:
     """
     kinds = Kinds(code)
     for loop, clauses, statement in _collecting_loops(code):
-        match statement:
-            case ast.AugAssign(target=ast.Name(id=name), op=ast.Add(), value=value):
-                inside = [node for node in ast.walk(loop) if isinstance(node, ast.Name) and node.id == name]
-                if len(inside) != 1 or not _starts_as_number(code, loop, name) or kinds.is_text(value):
-                    continue
-                item = ast.unparse(value)
-                whole = item == clauses.split()[1] and clauses.count("for ") == 1 and " if " not in clauses
-                total = f"sum({clauses.split(' in ', 1)[1]})" if whole else f"sum([{item} {clauses}])"
-                what = f"{name} added up in a loop -> sum()"
-                yield code.site(loop, what, [code.replace([loop], f"{name} += {total}")])
+        match = _addition(statement)
+        if match is None or kinds.is_text(match.expr("value")):
+            continue
+        name, item = match.name("total"), ast.unparse(match.expr("value"))
+        elsewhere = [
+            node for node in walk(loop) if is_name(node, name) and node not in set(ast.walk(statement))
+        ]
+        if elsewhere or mentions(match.expr("value"), name) or not _starts_as_number(code, loop, name):
+            continue
+        whole = item == clauses.split()[1] and clauses.count("for ") == 1 and " if " not in clauses
+        total = f"sum({clauses.split(' in ', 1)[1]})" if whole else f"sum([{item} {clauses}])"
+        what = f"{name} added up in a loop -> sum()"
+        yield code.site(loop, what, [code.replace([loop], f"{name} += {total}")])
 
 
 def _starts_as_number(code: Code, loop: ast.For, name: str) -> bool:
@@ -120,6 +126,7 @@ def _starts_as_number(code: Code, loop: ast.For, name: str) -> bool:
     return any(isinstance(value, ast.Assign) and is_constant(value.value, 0) for value in values)
 
 
+_DEDUPE_TEXT = (Pattern('?out = ""\nfor ?x in $xs:\n    if ?x not in ?out:\n        ?out += ?x'),)
 _DEDUPE = (
     Pattern("?out = []\nfor ?x in $xs:\n    if ?x not in ?out:\n        ?out.append(?x)"),
     Pattern("?out = list()\nfor ?x in $xs:\n    if ?x not in ?out:\n        ?out.append(?x)"),
@@ -132,13 +139,14 @@ def dedupe_loop(code: Code) -> Iterator[Site]:
     O(n^2) -> O(n). Source: insertion order of dict (Python 3.7).
     """
     kinds = Kinds(code)
-    for pattern in _DEDUPE:
+    for pattern in (*_DEDUPE, *_DEDUPE_TEXT):
         for match in code.find(pattern):
             loop = match.nodes[1]
             if not isinstance(loop, ast.For) or not kinds.items_may_be_hashable(match.expr("xs")):
                 continue
             if not read_elsewhere(code, loop, {match.name("x")}):
-                new = code.fill("?out = list(dict.fromkeys($xs))", match.found)
+                collected = '"".join' if pattern in _DEDUPE_TEXT else "list"
+                new = code.fill(f"?out = {collected}(dict.fromkeys($xs))", match.found)
                 what = "repeats dropped by asking the list so far -> dict.fromkeys, O(n^2) -> O(n)"
                 yield code.site(match.first, what, [code.replace([match.first, loop], new)])
 
@@ -153,38 +161,40 @@ def join_pieces(code: Code) -> Iterator[Site]:
     """
     kinds = Kinds(code)
     for loop in code.nodes:
-        if not isinstance(loop, ast.For | ast.While):
+        if not isinstance(loop, ast.For | ast.While) or any(isinstance(n, ast.Return) for n in walk(loop)):
             continue
-        for name in sorted(_added_to(loop)):
-            adds = _additions(loop, name)
-            place = stores(loop, name)
-            outer = [around for around in code.loops(loop) if name in {n.id for n in stores(around, name)}]
-            if len(place) != len(adds) or loads(loop, name) or not kinds.is_text(place[0]) or outer:
-                continue
-            parts = code.fresh(f"{name}_parts")
-            edits = [code.before(code.first_of_chain(loop), f"{parts} = []")]
-            edits += [code.replace([add], f"{parts}.append({code.segment(add.value)})") for add in adds]
-            edits.append(code.after(loop, f'{name} += "".join({parts})'))
-            if not any(isinstance(node, ast.Return) for node in walk(loop)):
-                yield code.site(loop, f"pieces added to {name} one by one -> joined once", edits)
+        additions = [match for node in walk(loop.body) if (match := _addition(node)) is not None]
+        for name in dict.fromkeys(match.name("total") for match in additions):
+            own = [match for match in additions if match.name("total") == name]
+            if _only_adds(code, loop, name, own) and kinds.is_text(own[0].expr("total")):
+                yield code.site(
+                    loop, f"pieces added to {name} one by one -> joined once", _joined(code, loop, own)
+                )
 
 
-def _added_to(loop: ast.For | ast.While) -> set[str]:
-    return {
-        n.target.id
-        for n in walk(loop.body)
-        if isinstance(n, ast.AugAssign) and isinstance(n.target, ast.Name)
-    }
+def _addition(node: ast.AST) -> Match | None:
+    return _ADDED.match(node) if isinstance(node, ast.Assign | ast.AugAssign) else None
 
 
-def _additions(loop: ast.For | ast.While, name: str) -> list[ast.AugAssign]:
+def _only_adds(code: Code, loop: ast.For | ast.While, name: str, additions: Sequence[Match]) -> bool:
+    """Whether the loop, and none around it, does nothing with the text but add to it."""
+    in_additions = sum(_appearances(match.first, name) for match in additions)
+    in_pieces = sum(_appearances(match.expr("value"), name) for match in additions)
+    around = any(name in stored(outer) for outer in code.loops(loop))
+    return in_additions == _appearances(loop, name) and not in_pieces and not around
+
+
+def _appearances(node: ast.AST, name: str) -> int:
+    return sum(is_name(part, name) for part in ast.walk(node))
+
+
+def _joined(code: Code, loop: ast.For | ast.While, additions: Sequence[Match]) -> list[Edit]:
+    name = additions[0].name("total")
+    parts = code.fresh(f"{name}_parts")
     return [
-        node
-        for node in walk(loop.body)
-        if isinstance(node, ast.AugAssign)
-        and isinstance(node.op, ast.Add)
-        and isinstance(node.target, ast.Name)
-        and node.target.id == name
+        code.before(code.first_of_chain(loop), f"{parts} = []"),
+        *(code.replace([add.first], code.fill(f"{parts}.append($value)", add.found)) for add in additions),
+        code.after(loop, f'{name} += "".join({parts})'),
     ]
 
 
@@ -239,7 +249,10 @@ def count_loop(code: Code) -> Iterator[Site]:
 # --- loops over indices -------------------------------------------------------------------------------
 
 _OVER_INDICES = Pattern("for ?i in range(len(?xs)):\n    $$body")
-_COUNTING_WHILE = Pattern("?i = $start\nwhile ?i < $stop:\n    $$body\n    ?i += 1")
+_COUNTING_WHILE = (
+    (Pattern("?i = $start\nwhile ?i < $stop:\n    $$body\n    ?i += 1"), ""),
+    (Pattern("?i = $start\nwhile ?i <= $stop:\n    $$body\n    ?i += 1"), " + 1"),
+)
 
 
 def direct_iteration(code: Code) -> Iterator[Site]:
@@ -282,16 +295,22 @@ def while_to_range(code: Code) -> Iterator[Site]:
 
     A constant factor of 1.2 to 2, and the other rules know for loops.
     """
-    for match in code.find(_COUNTING_WHILE):
-        loop, index, body = match.nodes[1], match.name("i"), match.body("body")
-        stop = match.expr("stop")
-        if not isinstance(loop, ast.While) or not body or index in changed(body) or mentions(stop, index):
-            continue
-        if any(isinstance(jump, ast.Continue) for jump in own_jumps(body)) or not is_pure(code, stop):
-            continue
-        if names(stop) & changed(body) or read_elsewhere(code, loop, {index}):
-            continue
-        start = "" if is_constant(match.expr("start"), 0) else f"{ast.unparse(match.expr('start'))}, "
-        head = f"for {index} in range({start}{ast.unparse(stop)}):\n    $$body"
-        edits = [code.replace([match.first, loop], code.fill(head, {"body": body}))]
-        yield code.site(loop, f"{index} counted by hand in a while loop -> range", edits)
+    for pattern, beyond in _COUNTING_WHILE:
+        for match in code.find(pattern):
+            loop, stop = match.statements[-1], match.expr("stop")
+            if isinstance(loop, ast.While) and _counts_to(code, match, loop):
+                start = "" if is_constant(match.expr("start"), 0) else f"{ast.unparse(match.expr('start'))}, "
+                head = f"for {match.name('i')} in range({start}{ast.unparse(stop)}{beyond}):\n    $$body"
+                new = code.fill(head, {"body": match.body("body")})
+                what = f"{match.name('i')} counted by hand in a while loop -> range"
+                yield code.site(loop, what, [code.replace(match.statements, new)])
+
+
+def _counts_to(code: Code, match: Match, loop: ast.While) -> bool:
+    """Whether the loop leaves its counter and its end alone."""
+    index, body, stop = match.name("i"), match.body("body"), match.expr("stop")
+    if not body or index in changed(body) or mentions(stop, index) or not is_pure(code, stop):
+        return False
+    if any(isinstance(jump, ast.Continue) for jump in own_jumps(body)):
+        return False
+    return not names(stop) & changed(body) and not read_elsewhere(code, loop, {index})

@@ -6,25 +6,19 @@ import ast
 from collections.abc import Iterator
 
 from optiloop.proposers.rewrite.code import Code, Site
-from optiloop.proposers.rewrite.facts import names, own_jumps, read_elsewhere, walk
+from optiloop.proposers.rewrite.facts import own_jumps, read_elsewhere
 from optiloop.proposers.rewrite.pattern import Match, Pattern
 
-_POWER = Pattern("$a ** $b % $m")
-_POWER_CALL = Pattern("pow($a, $b) % $m")
+_POWERS = (Pattern("$a ** $b % $m"), Pattern("pow($a, $b) % $m"))
+_LARGEST_SMALL_POWER = 8
 _TRIAL_DIVISION = tuple(
     Pattern(f"for ?i in range({start}, {stop}):\n    if $n % ?i == 0:\n        $$body")
-    for start in ("2", "3, ")
+    for start in ("2", "3")
     for stop in ("$n", "$n // 2 + 1", "$n // 2", "$n - 1", "int($n / 2) + 1", "int($n / 2)")
-    if not start.endswith(" ")
 )
-_DIVISORS = tuple(
-    Pattern(f"?out = []\nfor ?i in range(1, {stop}):\n    if $n % ?i == 0:\n        ?out.append(?i)")
-    for stop in ("$n + 1",)
-)
-_DIGIT_SUM = (
-    Pattern("while ?n > 0:\n    ?s += ?n % 10\n    ?n //= 10"),
-    Pattern("while ?n:\n    ?s += ?n % 10\n    ?n //= 10"),
-    Pattern("while ?n != 0:\n    ?s += ?n % 10\n    ?n //= 10"),
+_DIVISORS = Pattern("?out = []\nfor ?i in range(1, $n + 1):\n    if $n % ?i == 0:\n        ?out.append(?i)")
+_DIGIT_SUM = tuple(
+    Pattern(f"while {test}:\n    ?s += ?n % 10\n    ?n //= 10") for test in ("?n > 0", "?n", "?n != 0")
 )
 
 
@@ -33,25 +27,23 @@ def modular_power(code: Code) -> Iterator[Site]:
 
     O(b * n^2) -> O(log b * n^2). Source: Knuth, TAOCP 2, 4.6.3.
     """
-    for pattern in (_POWER, _POWER_CALL):
+    for pattern in _POWERS:
         for node, match in code.find_expressions(pattern):
-            if not _is_text_format(match) and not _is_small(match.expr("b")):
-                if True:
-                    new = code.fill("pow($a, $b, $m)", match.found)
-                    yield code.site(
-                        node, "power, then remainder -> pow with a modulus", [code.replace(node, new)]
-                    )
+            if not _is_text(match.expr("a")) and not _is_small_or_negative(match.expr("b")):
+                new = code.fill("pow($a, $b, $m)", match.found)
+                what = "power, then remainder -> pow with a modulus"
+                yield code.site(node, what, [code.replace(node, new)])
 
 
-def _is_text_format(match: Match) -> bool:
-    return isinstance(match.expr("a"), ast.Constant) and isinstance(getattr(match.expr("a"), "value", 0), str)
+def _is_text(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, str)
 
 
-def _is_small(exponent: ast.expr) -> bool:
-    """x**2 % m is as fast as it is."""
-    return (
-        isinstance(exponent, ast.Constant) and isinstance(exponent.value, int | float) and exponent.value < 8
-    )
+def _is_small_or_negative(exponent: ast.expr) -> bool:
+    """A small power is as fast as it is; a negative one is no whole number."""
+    if isinstance(exponent, ast.Constant):
+        return isinstance(exponent.value, int | float) and exponent.value < _LARGEST_SMALL_POWER
+    return isinstance(exponent, ast.UnaryOp)
 
 
 def trial_division(code: Code) -> Iterator[Site]:
@@ -61,18 +53,22 @@ def trial_division(code: Code) -> Iterator[Site]:
     """
     for pattern in _TRIAL_DIVISION:
         for match in code.find(pattern):
-            loop, body = match.first, match.body("body")
-            stops = isinstance(body[-1], ast.Return | ast.Break) if body else False
-            uses_divisor = match.name("i") in names(body)
-            if isinstance(loop, ast.For) and stops and not uses_divisor and _only_stops(body):
-                if not read_elsewhere(code, loop, {match.name("i")}) and isinstance(loop.iter, ast.Call):
-                    stop = code.fill("math.isqrt($n) + 1", match.found)
-                    edits = [code.replace(loop.iter.args[-1], stop)]
-                    yield code.site(loop, "trial division up to n -> up to its square root", edits, ["math"])
+            loop = match.first
+            if not isinstance(loop, ast.For) or not isinstance(loop.iter, ast.Call):
+                continue
+            if _asks_for_any_divisor(match) and not read_elsewhere(code, loop, {match.name("i")}):
+                stop = code.fill("math.isqrt($n) + 1", match.found)
+                what = "trial division up to n -> up to its square root"
+                yield code.site(loop, what, [code.replace(loop.iter.args[-1], stop)], ["math"])
 
 
-def _only_stops(body: list[ast.stmt]) -> bool:
-    return not [jump for jump in own_jumps(body) if isinstance(jump, ast.Continue)]
+def _asks_for_any_divisor(match: Match) -> bool:
+    """Whether the first divisor settles it: the loop is left, or a flag is set."""
+    body = match.body("body")
+    if any(isinstance(jump, ast.Continue) for jump in own_jumps(body)) or not body:
+        return False
+    sets_flag = isinstance(body[-1], ast.Assign) and isinstance(body[-1].value, ast.Constant)
+    return isinstance(body[-1], ast.Return | ast.Break) or (len(body) == 1 and sets_flag)
 
 
 def divisor_pairs(code: Code) -> Iterator[Site]:
@@ -80,35 +76,25 @@ def divisor_pairs(code: Code) -> Iterator[Site]:
 
     O(n) -> O(sqrt n). Source: Knuth, TAOCP 2, 4.5.4.
     """
-    for pattern in _DIVISORS:
-        for match in code.find(pattern):
-            if (
-                read_elsewhere(code, match.nodes[1], {match.name("i")})
-                if isinstance(match.nodes[1], ast.stmt)
-                else True
-            ):
-                continue
-            new = code.fill(
-                "?out = [?i for ?i in range(1, math.isqrt($n) + 1) if $n % ?i == 0]\n"
-                "?out += [$n // ?i for ?i in reversed(?out) if ?i * ?i != $n]",
-                match.found,
-            )
-            edits = [code.replace([node for node in match.nodes if isinstance(node, ast.stmt)], new)]
-            yield code.site(match.first, "divisors up to n -> pairs up to its square root", edits, ["math"])
+    for match in code.find(_DIVISORS):
+        if read_elsewhere(code, match.statements[-1], {match.name("i")}):
+            continue
+        new = code.fill(
+            "?out = [?i for ?i in range(1, math.isqrt($n) + 1) if $n % ?i == 0]\n"
+            "?out += [$n // ?i for ?i in reversed(?out) if ?i * ?i != $n]",
+            match.found,
+        )
+        what = "divisors up to n -> pairs up to its square root"
+        yield code.site(match.first, what, [code.replace(match.statements, new)], ["math"])
 
 
 def digit_sum(code: Code) -> Iterator[Site]:
     """Add up the digits of a number's text, not by one division for each.
 
-    A constant factor of 1.5 to 3, quadratic -> faster for huge numbers.
+    A constant factor of 1.5 to 3, and more for huge numbers.
     """
     for pattern in _DIGIT_SUM:
         for match in code.find(pattern):
-            used = [node for node in walk(match.nodes) if isinstance(node, ast.Name)]
-            if len(used) >= 4:
-                new = code.fill("if ?n > 0:\n    ?s += sum(map(int, str(?n)))\n    ?n = 0", match.found)
-                yield code.site(
-                    match.first,
-                    "digits by division -> sum(map(int, str(n)))",
-                    [code.replace([match.first], new)],
-                )
+            new = code.fill("if ?n > 0:\n    ?s += sum(map(int, str(?n)))\n    ?n = 0", match.found)
+            what = "digits by division -> sum(map(int, str(n)))"
+            yield code.site(match.first, what, [code.replace(match.statements, new)])

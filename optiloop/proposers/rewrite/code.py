@@ -141,7 +141,9 @@ class Code:
         first = comprehension.generators[0].iter
         return node is first or any(outer is first for outer in self.around(node))
 
-    def functions(self) -> list[ast.FunctionDef]:
+    @cached_property
+    def functions(self) -> Sequence[ast.FunctionDef]:
+        """Every function, nested ones and methods too."""
         return [node for node in self.nodes if isinstance(node, ast.FunctionDef)]
 
     def find(self, pattern: Pattern) -> Iterator[Match]:
@@ -194,24 +196,35 @@ class Code:
     def segment(self, node: ast.stmt | ast.expr) -> str:
         return self.text[self.start(node) : self.end(node)]
 
+    def line_after(self, node: ast.stmt | ast.expr) -> int:
+        """Where the line behind a node starts."""
+        return self._line_starts[node.end_lineno or node.lineno]
+
     def line_start(self, node: ast.stmt | ast.expr) -> int:
         return self._line_starts[node.lineno - 1]
 
     def indent(self, node: ast.stmt) -> str:
         """The white space a statement starts its line with."""
-        return re.match(r"[ \t]*", self.text[self.line_start(node) :])[0]  # type: ignore[index]
+        line = self.text[self.line_start(node) : self.start(node)]
+        return line[: len(line) - len(line.lstrip(" \t"))]
 
     def body_text(self, body: Sequence[ast.stmt], edits: Sequence[Edit] = ()) -> str:
         """The lines of a run of statements, comments and all, without their common indentation."""
         if not body:
             return "pass"
         start, end = self.line_start(body[0]), self.end(body[-1])
-        inside = [
-            Edit(e.start - start, e.end - start, e.text) for e in edits if start <= e.start <= e.end <= end
-        ]
+        inside = self._moved(edits, start, end, self.line_after(body[-1]))
         if self.text[start : self.start(body[0])].strip():
             return "\n".join(ast.unparse(statement) for statement in body)
         return textwrap.dedent(apply(self.text[start:end], inside))
+
+    def _moved(self, edits: Sequence[Edit], start: int, end: int, line_end: int) -> list[Edit]:
+        """The edits of a part of the text, counted from its start; lines put behind it become its last."""
+        inside = [
+            Edit(e.start - start, e.end - start, e.text) for e in edits if start <= e.start <= e.end <= end
+        ]
+        behind = [e for e in edits if end < e.start == e.end == line_end]
+        return [*inside, *(Edit(end - start, end - start, "\n" + e.text.rstrip("\n")) for e in behind)]
 
     # --- new texts --------------------------------------------------------------------------------
 
@@ -272,10 +285,10 @@ class Code:
         tree = _Filler(values).visit(parse_template(textwrap.dedent(template).strip("\n")))
         return _BODY_LINE.sub(lambda hit: textwrap.indent(ready[hit[2]], hit[1]), ast.unparse(tree))
 
-    def _ready(self, value: Sequence[ast.stmt] | str | Value) -> str:
+    def _ready(self, value: Value | str) -> str:
         if isinstance(value, str):
             return value
-        return self.body_text([value] if isinstance(value, ast.stmt) else list(value))  # type: ignore[arg-type]
+        return ast.unparse(value) if isinstance(value, ast.expr) else self.body_text(value)
 
 
 class _Filler(ast.NodeTransformer):
@@ -290,6 +303,11 @@ class _Filler(ast.NodeTransformer):
         if isinstance(value, str):
             return ast.parse(value, mode="eval").body
         return value if isinstance(value, ast.AST) else node
+
+    def visit_arg(self, node: ast.arg) -> ast.arg:
+        kind_and_name = placeholder_name(node.arg)
+        value = self._values[kind_and_name[1]] if kind_and_name else None
+        return ast.arg(arg=value.id) if isinstance(value, ast.Name) else node
 
 
 def apply(text: str, edits: Sequence[Edit]) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from optiloop.proposers.rewrite.code import Code, Comprehension, Function, Loop, Scope
+from optiloop.proposers.rewrite.pattern import Match
 
 
 def words(text: str) -> frozenset[str]:
@@ -81,12 +82,15 @@ def stores(nodes: ast.AST | Iterable[ast.AST], name: str) -> list[ast.Name]:
     ]
 
 
-def changed(nodes: ast.AST | Iterable[ast.AST]) -> set[str]:
-    """The names that are bound to something else, or whose object may be changed, by running the code."""
-    return {name for name, _ in changes(nodes)}
+def changed(nodes: ast.AST | Iterable[ast.AST], code: Code | None = None) -> set[str]:
+    """The names that are bound to something else, or whose object may be changed, by running the code.
+
+    Calls of the module's own functions are known to be harmless only where `code` is given.
+    """
+    return {name for name, _ in changes(nodes, code)}
 
 
-def changes(nodes: ast.AST | Iterable[ast.AST]) -> Iterator[tuple[str, ast.AST]]:
+def changes(nodes: ast.AST | Iterable[ast.AST], code: Code | None = None) -> Iterator[tuple[str, ast.AST]]:
     """Each name that running the code may change, with the node that does it."""
     for node in walk(nodes):
         match node:
@@ -98,7 +102,11 @@ def changes(nodes: ast.AST | Iterable[ast.AST]) -> Iterator[tuple[str, ast.AST]]
                 yield from ((name, node) for name in _root(receiver))
             case ast.Global(names=declared) | ast.Nonlocal(names=declared):
                 yield from ((name, node) for name in declared)
-        if isinstance(node, ast.Call) and not _leaves_arguments_alone(node):
+            case ast.ExceptHandler(name=str(name)) | ast.FunctionDef(name=name) | ast.ClassDef(name=name):
+                yield name, node
+            case ast.Import(names=aliases) | ast.ImportFrom(names=aliases):
+                yield from ((alias.asname or alias.name.partition(".")[0], node) for alias in aliases)
+        if isinstance(node, ast.Call) and not _leaves_arguments_alone(node, code):
             for argument in [*node.args, *(keyword.value for keyword in node.keywords)]:
                 yield from ((name, node) for name in _root(argument))
 
@@ -115,7 +123,7 @@ def growth(code: Code, scope: Scope, name: str) -> Growth | None:
     """How a list grows in its scope; None where it changes in any other way."""
     start: ast.Assign | ast.AnnAssign | None = None
     appends: list[tuple[ast.Expr, ast.expr]] = []
-    for changed_name, node in changes(scope.body):
+    for changed_name, node in changes(scope.body, code):
         if changed_name != name:
             continue
         parent = code.parent(node)
@@ -168,10 +176,14 @@ def _is_bound_before(code: Code, name: str, statement: ast.stmt, node: ast.stmt)
     return False
 
 
-def _leaves_arguments_alone(call: ast.Call) -> bool:
-    if isinstance(call.func, ast.Attribute):
-        return True
-    return isinstance(call.func, ast.Name) and (call.func.id in _PURE_BUILTINS or call.func.id == "print")
+def _leaves_arguments_alone(call: ast.Call, code: Code | None) -> bool:
+    match call.func:
+        case ast.Attribute():
+            return True
+        case ast.Name(id=name):
+            known = name in _PURE_BUILTINS or name == "print"
+            return known or (code is not None and is_pure_function(code, name))
+    return False
 
 
 def _root(node: ast.expr) -> set[str]:
@@ -203,19 +215,21 @@ def _is_pure_call(code: Code, call: ast.Call) -> bool:
 
 def is_pure_function(code: Code, name: str) -> bool:
     """Whether a function of the module, by its text, has no effect but its result."""
-    known = [function for function in code.functions() if function.name == name]
-    return bool(known) and all(_has_no_effect(function) for function in known)
+    known = [function for function in code.functions if function.name == name]
+    return bool(known) and all(_has_no_effect(code, function) for function in known)
 
 
-def _has_no_effect(function: ast.FunctionDef) -> bool:
-    parameters = set(parameter_names(function))
+def _has_no_effect(code: Code, function: ast.FunctionDef) -> bool:
+    gives = any(isinstance(node, ast.Return) and node.value is not None for node in walk(function.body))
+    if not gives or isinstance(code.parent(function), ast.ClassDef):
+        return False
     for node in walk(function.body):
         if isinstance(node, ast.Yield | ast.YieldFrom | ast.Await | ast.Global | ast.Nonlocal):
             return False
         if isinstance(node, ast.Name) and node.id in IMPURE_NAMES:
             return False
     outside = changed(function.body) - stored(function.body)
-    return not outside & (parameters | set()) and not any(
+    return not outside and not any(
         isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) for node in walk(function.body)
     )
 
@@ -234,7 +248,7 @@ def parameter_names(function: Function) -> list[str]:
 
 def is_invariant(code: Code, node: ast.AST, around: ast.AST | Sequence[ast.AST]) -> bool:
     """Whether an expression is pure and has the same value every time the code around runs it."""
-    return is_pure(code, node) and not names(node) & changed(around)
+    return is_pure(code, node) and not names(node) & changed(around, code)
 
 
 def leaves(body: Iterable[ast.stmt]) -> bool:
@@ -303,6 +317,31 @@ def initialisation(code: Code, statement: ast.stmt, name: str) -> ast.Assign | a
 
 def is_name(node: ast.AST | None, name: str) -> bool:
     return isinstance(node, ast.Name) and node.id == name
+
+
+def range_around(code: Code, node: ast.AST, stop: ast.Name) -> ast.expr | None:
+    """The range that a variable of a loop around runs over, or None."""
+    for outer in code.loops(node):
+        if isinstance(outer, ast.For) and is_name(outer.target, stop.id):
+            match outer.iter:
+                case (
+                    ast.Call(func=ast.Name(id="range"), args=[_])
+                    | ast.Call(func=ast.Name(id="range"), args=[_, _])
+                ):
+                    return ast.Call(func=ast.Name(id="range"), args=[outer.iter.args[-1]], keywords=[])
+    return None
+
+
+def loop_variable_is_read(code: Code, match: Match) -> bool:
+    variables = {match.name(name) for name in ("c", "i", "j") if name in match.found}
+    loop = next(node for node in match.nodes if isinstance(node, ast.For | ast.While))
+    return read_elsewhere(code, loop, variables - _bound_by(match, variables))
+
+
+def _bound_by(match: Match, variables: set[str]) -> set[str]:
+    """The variables that the match itself starts are of no use to anyone else."""
+    heads = [node for node in match.nodes if isinstance(node, ast.Assign)]
+    return variables & stored(heads)
 
 
 def is_empty_list(node: ast.expr | None) -> bool:

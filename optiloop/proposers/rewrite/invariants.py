@@ -12,17 +12,20 @@ from optiloop.proposers.rewrite.facts import (
     is_invariant,
     is_pure,
     is_pure_function,
+    loop_parts,
     names,
     place_before,
+    range_around,
+    read_elsewhere,
     words,
 )
 from optiloop.proposers.rewrite.kinds import Kinds
-from optiloop.proposers.rewrite.pattern import Pattern, same
+from optiloop.proposers.rewrite.pattern import Match, Pattern, same
 
 _COSTLY_FUNCTIONS = words("sorted max min sum set list tuple frozenset dict any all str reversed")
 _COSTLY_METHODS = words(
-    "lower upper split splitlines strip replace join count casefold title swapcase translate keys values "
-    "items most_common copy index find"
+    "lower upper split splitlines strip replace join count casefold title swapcase translate "
+    "most_common copy index find"
 )
 _FRESH = words("list dict set copy")
 
@@ -149,6 +152,50 @@ def _bounded(code: Code, index: ast.expr, sequence: ast.Name) -> str:
         if isinstance(outer, ast.For) and same(outer.target, index) and sequence.id in names(outer.iter):
             return text
     return f"min({text}, len({sequence.id}))"
+
+
+_SUM_OF_RANGE = (
+    Pattern("sum([$item for ?j in range(?stop)])"),
+    Pattern("sum(($item for ?j in range(?stop)))"),
+)
+_ADD_OVER_RANGE = Pattern("for ?j in range(?stop):\n    ?total += $item")
+
+
+def prefix_loop(code: Code) -> Iterator[Site]:
+    """Add up once what an inner loop adds up anew, from the start to where the outer loop stands.
+
+    O(n^2) -> O(n). Source: prefix sums (Blelloch 1990), itertools.accumulate.
+    """
+    what = "added up anew from the start in each round -> running sums made once"
+    for match in code.find(_ADD_OVER_RANGE):
+        name = code.fresh("sums")
+        start = _sums_before(code, match.first, match, name)
+        if start is not None and not read_elsewhere(code, match.first, {match.name("j")}):
+            new = code.fill(f"?total += {name}[?stop]", match.found)
+            yield code.site(match.first, what, [start, code.replace([match.first], new)], ["itertools"])
+    for pattern in _SUM_OF_RANGE:
+        for node, match in code.find_expressions(pattern):
+            name = code.fresh("sums")
+            start = _sums_before(code, node, match, name)
+            if start is not None:
+                answer = code.replace(node, code.fill(f"{name}[?stop]", match.found))
+                yield code.site(node, what, [start, answer], ["itertools"])
+
+
+def _sums_before(code: Code, node: ast.AST, match: Match, name: str) -> Edit | None:
+    """The running sums of all that the outer loop may ask for, in front of it."""
+    item, stop = match.expr("item"), match.expr("stop")
+    whole = range_around(code, node, stop) if isinstance(stop, ast.Name) else None
+    others = [part for part in ast.walk(item) if isinstance(part, ast.Name) and part.id != match.name("j")]
+    if whole is None or not is_pure(code, item) or Kinds(code).is_text(item):
+        return None
+    loop = next(
+        outer for outer in code.loops(node) if isinstance(outer, ast.For) and same(outer.target, stop)
+    )
+    if not all(is_invariant(code, part, loop_parts(loop)) for part in [whole, *others]):
+        return None
+    build = f"{name} = [0, *itertools.accumulate([$item for ?j in $whole])]"
+    return code.before(loop, code.fill(build, {**match.found, "whole": whole}))
 
 
 def running_sum(code: Code) -> Iterator[Site]:

@@ -62,6 +62,7 @@ _ONLY_TEXT_METHODS = words(
     "islower startswith endswith title capitalize swapcase translate casefold join"
 )
 _WORDS_METHODS = words("split splitlines rsplit findall")
+_DICT_METHODS = words("items keys values get setdefault")
 _LIST_METHODS = words("append extend insert sort reverse")
 
 
@@ -211,7 +212,7 @@ class Kinds:
             return None
         if function.id in _BY_CALL:
             return _by_call(function.id)
-        for known in self._code.functions():
+        for known in self._code.functions:
             if known.name == function.id:
                 returned = [node.value for node in walk(known.body) if isinstance(node, ast.Return)]
                 return _of_annotation(known.returns) or self._first(returned)
@@ -297,7 +298,11 @@ class Kinds:
         )
 
     def _of_use(self, function: Function, name: str) -> Kind | None:
-        """A parameter is text where a method only text has is called on it, a list where a list's is."""
+        """A parameter is what the methods called on it tell, or the star in front of it."""
+        if function.args.kwarg is not None and function.args.kwarg.arg == name:
+            return Kind("dict")
+        if function.args.vararg is not None and function.args.vararg.arg == name:
+            return Kind("tuple")
         for node in walk(function.body):
             match node:
                 case ast.Attribute(value=ast.Name(id=used), attr=method) if used == name:
@@ -305,6 +310,8 @@ class Kinds:
                         return TEXT
                     if method in _LIST_METHODS:
                         return Kind("list")
+                    if method in _DICT_METHODS:
+                        return Kind("dict")
         return None
 
     def _of_argument(self, function: Function, name: str) -> Kind | None:

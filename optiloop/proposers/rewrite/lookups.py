@@ -15,6 +15,8 @@ from optiloop.proposers.rewrite.facts import (
     parameter_names,
     place_before,
     stored,
+    stores,
+    walk,
 )
 from optiloop.proposers.rewrite.kinds import Kinds
 from optiloop.proposers.rewrite.pattern import same
@@ -58,6 +60,7 @@ _COUNTS = _Table(
     "{table}[{item}] += 1",
     ("collections",),
 )
+_SHORT = 5
 _Ask = Callable[[Code, Kinds], Iterator[_Question]]
 
 
@@ -93,16 +96,25 @@ def _membership(code: Code, kinds: Kinds) -> Iterator[_Question]:
     for node in code.nodes:
         match node:
             case ast.Compare(left=item, ops=[ast.In() | ast.NotIn() as op], comparators=[of]):
-                if _may_be_list(kinds, of) and kinds.may_be_hashable(item):
+                if _may_be_list(code, kinds, of, item) and kinds.may_be_hashable(item):
                     word = "in" if isinstance(op, ast.In) else "not in"
                     yield _Question(node, of, item, f"{{item}} {word} {{table}}")
 
 
-def _may_be_list(kinds: Kinds, of: ast.expr) -> bool:
-    """A parameter that nothing is known of may be a list, too."""
+def _may_be_list(code: Code, kinds: Kinds, of: ast.expr, item: ast.expr) -> bool:
+    """What nothing is known of may be a list, unless it may be None, or is asked for the same item by key."""
     kind = kinds.of(of)
-    is_name = isinstance(of, ast.Name)
-    return is_name and (kind is None or kind.is_sequence) and kinds.items_may_be_hashable(of)
+    if not isinstance(of, ast.Name) or not kinds.items_may_be_hashable(of):
+        return False
+    if kind is not None:
+        return kind.is_sequence
+    for node in walk(code.scope(of)):
+        match node:
+            case ast.Compare(left=left, ops=[ast.Is() | ast.IsNot()]) if same(left, of):
+                return False
+            case ast.Subscript(value=value, slice=key) if same(value, of) and same(key, item):
+                return False
+    return True
 
 
 def _index(code: Code, kinds: Kinds) -> Iterator[_Question]:
@@ -232,7 +244,7 @@ def _before_loop(code: Code, questions: Sequence[_Question], table: _Table) -> l
     """Build the table in front of the loop that asks; questions elsewhere stay as they are."""
     of = questions[0].of
     place = place_before(code, questions[0].node, of)
-    if place is None:
+    if place is None or _is_short(code, of):
         return []
     base = of.id if isinstance(of, ast.Name) else "items"
     name = code.fresh(f"{base}_{table.suffix}")
@@ -241,6 +253,20 @@ def _before_loop(code: Code, questions: Sequence[_Question], table: _Table) -> l
         code.before(place, f"{name} = {table.build.format(of=ast.unparse(of))}"),
         *_answers(code, asked, name),
     ]
+
+
+def _is_short(code: Code, of: ast.expr) -> bool:
+    """A few elements are looked over as fast as they are hashed."""
+    if not isinstance(of, ast.Name):
+        return False
+    scope = code.scope(of)
+    values = [code.parent(place) for place in stores(scope, of.id)]
+    if any(name == of.id and not isinstance(node, ast.Name) for name, node in changes(scope.body, code)):
+        return False
+    displays = [
+        v.value for v in values if isinstance(v, ast.Assign) and isinstance(v.value, ast.List | ast.Tuple)
+    ]
+    return len(values) == len(displays) > 0 and all(len(display.elts) < _SHORT for display in displays)
 
 
 def _answers(code: Code, questions: Sequence[_Question], table: str) -> list[Edit]:

@@ -5,8 +5,8 @@
     $$x     any run of statements, also none
 
 Python has several spellings for one thing, and a pattern matches them all: `a < b` and `b > a`,
-`x += 1` and `x = x + 1`, `range(n)` and `range(0, n)`, `not found` and `found == False`, and an
-assignment with or without an annotation.
+`x += 1` and `x = x + 1`, `range(n)` and `range(0, n)`, `not found` and `found == False`, `if a and b` and
+`if a: if b`, and an assignment with or without an annotation.
 """
 
 from __future__ import annotations
@@ -60,8 +60,14 @@ class Match:
         return list(cast(Sequence[ast.stmt], self.found[name]))
 
     @property
+    def statements(self) -> list[ast.stmt]:
+        """The statements that matched as a whole."""
+        return [node for node in self.nodes if isinstance(node, ast.stmt)]
+
+    @property
     def first(self) -> ast.stmt:
-        return cast(ast.stmt, self.nodes[0])
+        """The first of these statements."""
+        return self.statements[0]
 
 
 class Pattern:
@@ -80,8 +86,10 @@ class Pattern:
         return type(node) is kind or type(node) in _ALSO.get(kind, ())
 
     def match(self, node: ast.AST) -> Match | None:
-        """Match one expression, or one statement."""
+        """Match one expression (or the statement that is nothing else), or one statement."""
         pattern = self._expression if self._expression is not None else self._body[0]
+        if isinstance(node, ast.Expr) and self._expression is not None:
+            node = node.value
         for found in _unify(pattern, node, {}):
             return Match((node,), found)
         return None
@@ -146,7 +154,7 @@ def _unify(pattern: object, node: object, found: _Found) -> Iterator[_Found]:
             for bound, used in _sequence(pattern, node, found):
                 if used == len(node):
                     yield bound
-    elif pattern == node:
+    elif type(pattern) is type(node) and pattern == node:
         yield found
 
 
@@ -203,6 +211,20 @@ def _sequence(
                 yield rest, used + 1
 
 
+def _without_first(value: ast.BinOp, target: ast.expr) -> ast.expr | None:
+    """What is added to the target in `target + a + b`: `a + b`; None where the value starts with another."""
+    if same(value.left, target):
+        return value.right
+    if (
+        isinstance(value.op, ast.Add)
+        and isinstance(value.left, ast.BinOp)
+        and isinstance(value.left.op, ast.Add)
+    ):
+        rest = _without_first(value.left, target)
+        return None if rest is None else ast.BinOp(left=rest, op=ast.Add(), right=value.right)
+    return None
+
+
 def _spellings(pattern: ast.AST, node: object) -> Iterator[ast.AST]:
     """The node, and the other ways to write it that the pattern may have chosen."""
     if not isinstance(node, ast.AST):
@@ -211,13 +233,19 @@ def _spellings(pattern: ast.AST, node: object) -> Iterator[ast.AST]:
     match pattern, node:
         case ast.Compare(), ast.Compare(left=left, ops=[op], comparators=[right]) if type(op) in _MIRRORED:
             yield ast.Compare(left=right, ops=[_MIRRORED[type(op)]()], comparators=[left])
-        case (
-            ast.AugAssign(),
-            ast.Assign(targets=[ast.Name() as target], value=ast.BinOp(left=left, op=op, right=value)),
-        ) if same(target, left):
-            yield ast.AugAssign(target=target, op=op, value=value)
+        case ast.AugAssign(), ast.Assign(
+            targets=[ast.Name() | ast.Subscript() as target], value=ast.BinOp() as value
+        ):
+            rest = _without_first(value, target)
+            if rest is not None:
+                yield ast.AugAssign(target=target, op=value.op, value=rest)
         case ast.Assign(), ast.AnnAssign(target=target, value=ast.expr() as value):
             yield ast.Assign(targets=[target], value=value)
+        case (
+            ast.If(test=ast.BoolOp(op=ast.And())),
+            ast.If(test=test, body=[ast.If(test=inner, body=body, orelse=[])], orelse=[]),
+        ):
+            yield ast.If(test=ast.BoolOp(op=ast.And(), values=[test, inner]), body=body, orelse=[])
         case ast.Call(args=[_]), ast.Call(func=ast.Name(id="range"), args=[ast.Constant(value=0), stop]):
             yield ast.Call(func=ast.Name(id="range"), args=[stop], keywords=[])
         case ast.UnaryOp(op=ast.Not()), ast.Compare(

@@ -78,7 +78,7 @@ def list_as_queue(code: Code) -> Iterator[Site]:
 
     O(n) -> O(1) per operation. Source: collections.deque.
     """
-    for scope in code.functions():
+    for scope in code.functions:
         for name in sorted(set(_front_uses(code, scope))):
             parents = [code.parent(place) for place in stores(scope, name)]
             starts = [p for p in parents if isinstance(p, ast.Assign | ast.AnnAssign) and p.value is not None]

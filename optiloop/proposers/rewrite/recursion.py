@@ -17,7 +17,7 @@ def memoise(code: Code) -> Iterator[Site]:
     Exponential -> number of distinct arguments. Source: dynamic programming (Bellman 1957; Michie 1968).
     """
     kinds = Kinds(code)
-    for function in code.functions():
+    for function in code.functions:
         if _calls_itself_twice(function) and _may_be_remembered(code, function, kinds):
             yield _memoised(code, function)
 

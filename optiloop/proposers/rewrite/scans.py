@@ -19,6 +19,7 @@ from optiloop.proposers.rewrite.facts import (
     names,
     own_jumps,
     place_before,
+    range_around,
     read_elsewhere,
     stored,
 )
@@ -103,8 +104,25 @@ def _scanning_loops(code: Code) -> Iterator[ast.For]:
 def _scan_of(code: Code, loop: ast.For) -> _Scan | None:
     match loop.body:
         case [ast.If(test=test, orelse=[])]:
-            return _scan(code, loop.target, loop.iter, [test])
+            iterable, bound = _whole_range(code, loop)
+            return _scan(code, loop.target, iterable, [test, *bound])
     return None
+
+
+def _whole_range(code: Code, loop: ast.For) -> tuple[ast.expr, list[ast.expr]]:
+    """A range that starts or ends where the outer loop stands, as the whole range and a condition."""
+    outer = {name for around in code.loops(loop) for name in changed(around)}
+    match loop.iter:
+        case ast.Call(func=ast.Name(id="range") as function, args=[start, stop]) if names(start) & outer:
+            bound = ast.Compare(left=loop.target, ops=[ast.GtE()], comparators=[start])
+            return ast.Call(func=function, args=[stop], keywords=[]), [bound]
+        case ast.Call(func=ast.Name(id="range") as function, args=[ast.Name() as stop]) if (
+            names(stop) & outer
+        ):
+            whole = range_around(code, loop, stop)
+            if whole is not None:
+                return whole, [ast.Compare(left=loop.target, ops=[ast.Lt()], comparators=[stop])]
+    return loop.iter, []
 
 
 def _scan(code: Code, target: ast.expr, iterable: ast.expr, tests: Sequence[ast.expr]) -> _Scan | None:
@@ -115,9 +133,16 @@ def _scan(code: Code, target: ast.expr, iterable: ast.expr, tests: Sequence[ast.
         sides = _sides(conjunct, variables, kinds)
         if sides is not None and is_pure(code, iterable) and all(is_pure(code, side) for side in sides):
             key, wanted = sides
+            if kinds.is_list(key) and kinds.is_list(wanted):
+                key, wanted = _as_tuple(key), _as_tuple(wanted)
             if kinds.may_be_hashable(key) and kinds.may_be_hashable(wanted):
                 return _Scan(target, iterable, key, wanted, [*conjuncts[:at], *conjuncts[at + 1 :]])
     return None
+
+
+def _as_tuple(node: ast.expr) -> ast.expr:
+    """Two lists are equal when their tuples are, and tuples can be keys."""
+    return ast.Call(func=ast.Name(id="tuple"), args=[node], keywords=[])
 
 
 def _conjuncts(test: ast.expr) -> list[ast.expr]:
@@ -162,7 +187,7 @@ def _fixed_parts(scan: _Scan | None) -> list[ast.AST]:
 
 
 def _place_of_table(code: Code, loop: ast.For, scan: _Scan) -> ast.stmt | None:
-    if changed(loop.body) & names(_fixed_parts(scan)) or changed(loop.body) & scan.variables:
+    if changed(loop.body) & names(_fixed_parts(scan)) or stored(loop.body) & scan.variables:
         return None
     place = place_before(code, loop, *_fixed_parts(scan))
     return place if place is not None and _same_while(code, place, scan) else None
@@ -209,7 +234,8 @@ def _all_keys(scan: _Scan, opening: str, closing: str) -> str:
 
 
 def _bare(target: ast.expr) -> str:
-    return ast.unparse(target).strip("()") if isinstance(target, ast.Tuple) else ast.unparse(target)
+    parts = target.elts if isinstance(target, ast.Tuple) else [target]
+    return ", ".join(ast.unparse(part) for part in parts)
 
 
 def _groups(code: Code, scan: _Scan, name: str) -> str:
@@ -300,31 +326,34 @@ def _growth_of_scanned(code: Code, loop: ast.For, scan: _Scan) -> Growth | None:
     body = loop.body[0].body if isinstance(loop.body[0], ast.If) else []
     jumps = own_jumps(body)
     at_end = not jumps or (len(jumps) == 1 and jumps[0] is body[-1] and isinstance(jumps[0], ast.Break))
-    return grown if at_end and not changed(body) & scan.variables else None
+    return grown if at_end and not stored(body) & scan.variables else None
 
 
 def _beside_growing(code: Code, loop: ast.For, scan: _Scan, grown: Growth) -> list[Edit]:
     name = _scanned_list(scan)
     table = code.fresh(f"{name}_at")
-    keeps = []
+    keeps: list[Edit] = []
     for append, item in grown.appends:
         key = _key_of_appended(scan, name, item)
         if key is None:
             return []
         keeps.append(code.after(append, f"{table}.setdefault({key}, {_found_at(scan, name)})"))
     body = loop.body[0].body if isinstance(loop.body[0], ast.If) else []
-    text = _if_found(code, loop, body, scan, table)
-    return [code.after(grown.start, f"{table} = {{}}"), *keeps, code.replace([loop], text)]
+    text = _if_found(code, loop, body, scan, table, keeps)
+    outside = [keep for keep in keeps if not code.start(loop) < keep.start <= code.line_after(loop)]
+    return [code.after(grown.start, f"{table} = {{}}"), *outside, code.replace([loop], text)]
 
 
-def _if_found(code: Code, loop: ast.For, body: list[ast.stmt], scan: _Scan, table: str) -> str:
+def _if_found(
+    code: Code, loop: ast.For, body: list[ast.stmt], scan: _Scan, table: str, keeps: list[Edit]
+) -> str:
     breaks = isinstance(body[-1], ast.Break)
     values: dict[str, Value | str] = {
         "target": scan.target,
         "table": table,
         "wanted": scan.wanted,
-        "then": body[:-1] if breaks else body,
-        "orelse": loop.orelse,
+        "then": code.body_text(body[:-1] if breaks else body, keeps),
+        "orelse": code.body_text(loop.orelse, keeps),
     }
     if isinstance(scan.target, ast.Tuple):
         values["place"] = code.fresh("place")

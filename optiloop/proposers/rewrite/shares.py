@@ -18,7 +18,7 @@ def shares_of_functions(code: Code, profile: Mapping[str, float]) -> dict[str, f
     """
     calls = {
         function.name: names(function) - {function.name}
-        for function in code.functions()
+        for function in code.functions
         if code.owner(function) == function.name
     }
     own = {name: weight for name in calls if (weight := _weight(name, profile)) is not None}

@@ -165,13 +165,15 @@ def _write(target: ast.expr, value: ast.expr, condition: ast.expr | None, step: 
 
 def _condition_of(writes: Sequence[_Write]) -> ast.expr | None:
     """When anything is written at all; None where that is always."""
-    found: ast.expr | None = None
+    distinct: list[ast.expr] = []
     for write in writes:
         if write.condition is None:
             return None
-        if found is None or not same(found, write.condition):
-            found = write.condition if found is None else _either(found, write.condition)
-    return found
+        if not any(same(write.condition, known) for known in distinct):
+            distinct.append(write.condition)
+    return (
+        ast.BoolOp(op=ast.Or(), values=distinct) if len(distinct) > 1 else distinct[0] if distinct else None
+    )
 
 
 class _Inliner(ast.NodeTransformer):
@@ -394,7 +396,7 @@ def _sort_by_comparison(sequence: str, condition: ast.expr) -> str | None:
         _EARLIER: ast.Name(id=_LATER, ctx=ast.Load()),
         _LATER: ast.Name(id=_EARLIER, ctx=ast.Load()),
     }
-    back = ast.unparse(_Inliner(trade).visit(copy.deepcopy(condition)))
+    back = ast.unparse(_Inliner(trade).visit(ast.parse(swap, mode="eval")))
     compare = f"lambda {_EARLIER}, {_LATER}: 1 if {swap} else -1 if {back} else 0"
     return f"{sequence}.sort(key=functools.cmp_to_key({compare}))"
 
