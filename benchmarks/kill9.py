@@ -25,6 +25,9 @@ from pathlib import Path
 
 import toy
 
+KEEPS = (0, 4, 8)
+"""Which of ten candidates are better: enough that kills fall into the two writes of a keep."""
+
 OPTILOOP = (sys.executable, "-m", "optiloop")
 
 
@@ -87,7 +90,7 @@ def main() -> int:
 def fire(scratch: Path, kills: int, rng: random.Random) -> int:
     """Kill, start, kill; then run to the end and check everything. Returns the process's exit code."""
     folder = toy.write_target(scratch / "a target", score=toy.SLOW_SCORE)
-    campaign = Campaign(folder, toy.write_candidates(scratch / "candidates.jsonl", kills * 30))
+    campaign = Campaign(folder, toy.write_candidates(scratch / "candidates.jsonl", kills * 30, KEEPS))
     before, faults, done, orphans = tree(folder), [], 0, 0
     while done < kills:
         output = scratch / "run.out"

@@ -4,7 +4,8 @@
     python benchmarks/overhead.py --sizes 100 1000  the short form that CI runs
 
 Engine CPU = all CPU of the process and its children, git included, less what gates, the metric's command
-and the proposer took. Each size runs in a process of its own, so that peak memory is that size's.
+and the proposer took. Of ten cycles one keeps, two fail the gate and one is a duplicate. Each size runs in a
+process of its own, so that peak memory is that size's.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from optiloop.testing import TOY_EDITABLE, TOY_SCORE, toy_text, write_toy_target
@@ -18,12 +18,12 @@ def write_target(folder: Path, *, score: str = TOY_SCORE) -> Path:
     return write_toy_target(folder, value=START, score=score)
 
 
-def candidates(count: int) -> Iterator[dict[str, str]]:
-    """Lines for `replay`: of ten candidates three are better, two fail the gate, one is a duplicate."""
+def candidates(count: int, better: Collection[int] = (0,)) -> Iterator[dict[str, str]]:
+    """Lines for `replay`: of ten candidates the `better` ones are, two fail the gate, one is a duplicate."""
     champion, text = START, ""
     for number in range(count):
         kind = number % 10
-        if kind in (0, 4, 8):
+        if kind in better:
             champion -= 0.5
             text = toy_text(champion)
         elif kind in (3, 7):
@@ -33,9 +33,10 @@ def candidates(count: int) -> Iterator[dict[str, str]]:
         yield {"path": TOY_EDITABLE, "text": text, "hypothesis": f"candidate {number}"}
 
 
-def write_candidates(file: Path, count: int) -> Path:
+def write_candidates(file: Path, count: int, better: Collection[int] = (0,)) -> Path:
     """Write `count` candidates for `replay:FILE`."""
-    file.write_text("".join(json.dumps(line) + "\n" for line in candidates(count)), encoding="utf-8")
+    lines = (json.dumps(line) + "\n" for line in candidates(count, better))
+    file.write_text("".join(lines), encoding="utf-8")
     return file
 
 

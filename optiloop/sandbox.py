@@ -114,7 +114,7 @@ def run(command: Command, cwd: Path, *, private: Path, env: Mapping[str, str] | 
 def private_folder(parent: Path) -> Iterator[Path]:
     """Give a command an empty folder of its own, and remove it afterwards whatever was put there."""
     folder = parent / f"run-{os.getpid()}-{time.monotonic_ns()}"
-    folder.mkdir(parents=True)
+    folder.mkdir()
     try:
         yield folder
     finally:
@@ -136,13 +136,13 @@ def argv(line: str | tuple[str, ...]) -> list[str]:
 
 def environment(private: Path, extra: Mapping[str, str]) -> dict[str, str]:
     """What a command sees of the environment: an allow-list, its private folder, and no bytecode caches."""
-    kept = {name: os.environ[name] for name in _PASSED if name in os.environ}
-    beside_python = str(Path(sys.executable).parent)
+    kept = {name: value for name in _PASSED if (value := os.environ.get(name)) is not None}
+    home = str(private)
     return {
         **kept,
-        "PATH": os.pathsep.join([beside_python, kept.get("PATH", os.defpath)]),
-        "HOME": str(private),
-        "TMPDIR": str(private),
+        "PATH": os.pathsep.join([os.path.dirname(sys.executable), kept.get("PATH", os.defpath)]),
+        "HOME": home,
+        "TMPDIR": home,
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONNOUSERSITE": "1",
         "PYTHONHASHSEED": "0",

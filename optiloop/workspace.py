@@ -85,26 +85,16 @@ class Workspace:
         self._pristine: dict[str, Manifest] = {}
         self._at = ""
         self._staged: frozenset[str] = frozenset()
-
-    # --- folders -----------------------------------------------------------------------------------
-
-    @property
-    def base(self) -> Path:
+        self._trees = {tree: place.home / tree for tree in ("base", "trial")}
+        self.base = self._trees["base"] / place.prefix
         """The target's folder in the champion's worktree."""
-        return self._tree("base") / self.place.prefix
-
-    @property
-    def trial(self) -> Path:
+        self.trial = self._trees["trial"] / place.prefix
         """The target's folder in the candidate's worktree."""
-        return self._tree("trial") / self.place.prefix
-
-    @property
-    def scratch(self) -> Path:
+        self.scratch = place.home / "scratch"
         """Where commands get their private folders."""
-        return self.place.home / "scratch"
 
     def _tree(self, name: str) -> Path:
-        return self.place.home / name
+        return self._trees[name]
 
     # --- opening -----------------------------------------------------------------------------------
 
@@ -550,8 +540,9 @@ def _replace(path: Path, content: bytes, like: Path) -> None:
 
 def _is_own(file: Path, tree: Path) -> bool:
     """Whether a path is a plain file of this worktree, and reached through no link."""
-    home = tree.parent
-    return file.is_file() and file.resolve() == home.resolve() / file.relative_to(home)
+    return file.is_file() and os.path.realpath(file) == os.path.join(
+        os.path.realpath(tree.parent), file.relative_to(tree.parent)
+    )
 
 
 def _force_remove(folder: Path) -> None:
