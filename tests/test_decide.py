@@ -160,6 +160,13 @@ def test_a_proven_gain_under_the_smallest_worth_having_is_discarded() -> None:
     assert "by less than 0.50%" in verdict.reason
 
 
+def test_a_few_large_gains_do_not_stand_for_the_rest() -> None:
+    verdict = decide(of_gains([*[0.003] * 12, *[0.5] * 8], 0.0001), target(min_effect=0.005))
+    assert verdict is not None
+    assert verdict.status is Status.DISCARD
+    assert verdict.effect == pytest.approx(math.exp(0.003))
+
+
 def test_futility_ends_a_loser_after_two_pairs() -> None:
     verdict, pairs = judged(lambda: -0.5)
     assert (verdict.status, pairs) == (Status.DISCARD, 2)

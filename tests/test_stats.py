@@ -91,6 +91,12 @@ def test_one_sample_cannot_win_or_lose_it_all(samples: list[float], scale: float
     assert stroke == pytest.approx(math.log(1.9))
 
 
+def test_the_evidence_of_one_sample() -> None:
+    """The numbers of docs/decision.md: a log holds them, and a new rule would not reproduce it."""
+    assert log_evidence([0.02], 0.02) == pytest.approx(math.log(1 + 0.9 * math.tanh(1)))
+    assert log_evidence([0.02, -0.01], 0.02) == pytest.approx(-0.015669, abs=1e-6)
+
+
 @given(gains, scales, st.floats(0.01, 1))
 def test_futility_clips_each_sample(samples: list[float], scale: float, smallest: float) -> None:
     assert abs(futility_score(samples, scale, smallest)) <= 1.5 * len(samples) + 1e-9
