@@ -28,6 +28,7 @@ _QUIET = (
     *("-c", "core.fsmonitor=false"),
     *("-c", "core.autocrlf=false"),
     *("-c", "gc.auto=0"),
+    *("-c", "core.fsync=committed,reference"),  # a keep survives a power cut, not only a kill
     *("-c", "advice.detachedHead=false"),
     *("-c", "worktree.useRelativePaths=false"),
     *("-c", "i18n.commitEncoding=UTF-8"),

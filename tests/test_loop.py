@@ -329,6 +329,16 @@ def test_a_forged_champion_is_not_learnt_from(tmp_path: Path) -> None:
         assert engine.history().champion is None
 
 
+def test_a_champion_that_fails_is_named_as_such(tmp_path: Path) -> None:
+    """Also where it was the candidate that made it fail; no keep comes of it."""
+    score = f"[ -e broken ] && exit 3\n{TOY_SCORE}"
+    toy = Toy(write_toy_target(tmp_path / "toy", metric=TIMING, score=score))
+    found = toy.one(": > ../base/broken\nVALUE=90\n")
+    assert found.status is Status.CRASH
+    assert found.reason == "the champion's own run: /bin/sh score.sh: exit 3"
+    assert toy.run(toy_text(91), toy_text(80))[-1].status is Status.KEEP
+
+
 @pytest.mark.parametrize(
     ("edits", "reason"),
     [

@@ -308,7 +308,7 @@ TEXTS = {
 
 
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
-@pytest.mark.parametrize("attributes", ["", "* text=auto\n", "* -text\n"], ids=["", "text=auto", "-text"])
+@pytest.mark.parametrize("attributes", ["", "* text=auto\n"], ids=["", "text=auto"])
 def test_a_kept_text_stays_byte_for_byte(repository: Repository, text: str, attributes: str) -> None:
     (repository.top / ".gitattributes").write_text(attributes)
     git(repository.top, "add", ".gitattributes")
@@ -543,8 +543,7 @@ DISASTERS = (
 
 
 @pytest.mark.parametrize("disaster", DISASTERS, ids=lambda disaster: disaster.__name__)
-@pytest.mark.parametrize("tree", ["base", "trial"])
-@pytest.mark.parametrize("restart", [False, True], ids=["the same loop", "the next start"])
+@pytest.mark.parametrize(("tree", "restart"), [("base", True), ("trial", False), ("base", False)])
 def test_a_ruined_worktree_is_made_anew(
     repository: Repository, tree: str, disaster: Callable[[Path, Repository], None], restart: bool
 ) -> None:
