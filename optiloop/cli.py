@@ -208,15 +208,16 @@ def step(target: str, interactive: bool, proposer: str, seed: int, as_json: bool
     epilog=_examples("optiloop check targets/text_processor", "optiloop check my_target --json"),
 )
 @target_argument
+@fresh_option
 @json_option
-def check(target: str, as_json: bool) -> None:
+def check(target: str, fresh: bool, as_json: bool) -> None:
     """Can TARGET be optimized? Run its gates and its metric against itself.
 
     Shows the noise, the smallest gain that can be told from it, and what a cycle costs.
     """
     from optiloop.report.check import checked
 
-    with _opened(_begin(target), "portfolio") as engine:
+    with _opened(_begin(target), "portfolio", fresh=fresh) as engine:
         baseline = _progress(engine, engine.calibrate)
         found = checked(engine.target, baseline, gate_seconds=engine.judge.gate_seconds)
     click.echo(json_module.dumps(found.as_json()) if as_json else found.as_text())
@@ -459,35 +460,40 @@ def _campaign(engine: Engine, limits: Limits, style: Style) -> str:
     """Run cycles up to the first limit, then the closing claim. Returns why the proposer gave up, or ''."""
     from optiloop.live import opened
 
+    started = time.monotonic()
     with opened(style, engine, limits) as view:
         baseline = engine.prepare()
         view.baseline(baseline.value)
-        done, why, gave_up = _cycles(engine, limits, view, baseline.value)
+        done, why, gave_up = _cycles(engine, limits, view, baseline.value, started=started)
         if engine.claim_due():
             engine.claim()
     _echo_err(f"ended after {done} experiment{'' if done == 1 else 's'}: {why}")
     return why if gave_up else ""
 
 
-def _cycles(engine: Engine, limits: Limits, view: View, baseline: float) -> tuple[int, str, bool]:
+def _cycles(
+    engine: Engine, limits: Limits, view: View, baseline: float, *, started: float
+) -> tuple[int, str, bool]:
     """Run cycles up to the first limit: how many, why no more, and whether the proposer gave up."""
     from optiloop.stopping import BARREN, Progress, stop_reason
 
-    started, done, usd = time.monotonic(), 0, 0.0
+    done, usd = 0, 0.0
     while True:
         history = engine.history()
         progress = Progress(
             cycles=done,
             seconds=time.monotonic() - started,
             usd=usd,
-            champion=baseline if history.champion is None else history.champion,
+            champion=baseline if history.kept is None else history.kept,
             since_keep=min(history.since_keep, done),
             reserve=engine.claim_seconds(),
         )
         if why := stop_reason(limits, progress):
             return done, why, False
-        if done and history.barren >= BARREN:
+        if min(history.barren, done) >= BARREN:
             return done, f"the proposer gave up: {history.latest(1)[0].reason}", True
+        if limits.seconds is not None:
+            engine.judge.deadline = started + limits.seconds - min(progress.reserve, limits.seconds / 2)
         experiment = engine.cycle()
         if experiment is None:
             return done, "nothing is left to propose", False

@@ -33,6 +33,10 @@ CLIP_PAIRS = 2
 """Pairs before futility may speak."""
 
 
+OUT_OF_TIME = "undecided when the run's time was spent"
+"""The reason of a discard that says nothing about its candidate: it may be tried again."""
+
+
 def decide(measurement: Measurement, target: Target) -> Verdict | None:
     """Judge the pairs taken so far, or return None while they do not suffice.
 
@@ -159,9 +163,11 @@ def _broken(guard: Guard, pairs: Sequence[Pair]) -> str | None:
     candidate = median(pair.candidate.values[guard.metric] for pair in pairs)
     said = f"guard {guard.metric}: {champion:.6g} -> {candidate:.6g}"
     # "not within", and not "beyond": a NaN is neither, and no proof.
-    if guard.max_ratio is not None and not candidate <= guard.max_ratio * champion:
+    # Written so that a factor above 1 is slack for negative values too.
+    slack = abs(champion)
+    if guard.max_ratio is not None and not candidate <= champion + (guard.max_ratio - 1) * slack:
         return f"{said}, over {guard.max_ratio:g} times the champion's"
-    if guard.min_ratio is not None and not candidate >= guard.min_ratio * champion:
+    if guard.min_ratio is not None and not candidate >= champion + (guard.min_ratio - 1) * slack:
         return f"{said}, under {guard.min_ratio:g} times the champion's"
     return None
 

@@ -80,10 +80,13 @@ class Engine:
         self.proposer = proposer
         self.seed = seed
         self.review = review
-        self.workspace = Workspace(place, target.name, target.editable)
+        produced = target.metric.options.get("file")
+        self.workspace = Workspace(
+            place, target.name, target.editable, produced=(produced,) if produced else ()
+        )
         self.ledger = Ledger(place.home / "experiments.jsonl")
         self.state = State(place.home)
-        self.judge = Judge(target, self.workspace.scratch)
+        self.judge = Judge(target, self.workspace.scratch, sweep=self.workspace.sweep)
         self._history: History | None = None
         self._origin: Mapping[str, str] = {}
         self._diagnosed: tuple[str, str] = ("", "")
@@ -111,7 +114,9 @@ class Engine:
                 engine.workspace.archive()
             engine.workspace.open()
             engine.judge.phase = "reading the log"
-            engine.history()
+            if len(engine.history()) == 0 and engine.checkout_moved_on():
+                engine.workspace.archive()
+                engine.workspace.open()
             yield engine
 
     @property
@@ -319,6 +324,12 @@ class Engine:
         self._history = None
         self.history()
 
+    def checkout_moved_on(self) -> bool:
+        """Whether the checkout differs from what this campaign began with: no loss while its log is empty."""
+        root = self.workspace.source_at(self.workspace.root_commit)
+        here = {path: _shown(self.target.root / path) for path in self.target.editable}
+        return bool(self.workspace.checkout_differs()) or here != root
+
     def notes(self) -> list[str]:
         """What a user should know before a run. Raises WorkspaceError where the judge has changed."""
         if changed := self.workspace.checkout_differs():
@@ -363,11 +374,16 @@ class Engine:
         """Measure the baseline against itself now, and remember it."""
         self.workspace.restore()
         root = self.workspace.root_commit
-        folder = self.workspace.base
-        if self.workspace.head() != root:
+        folder, head = self.workspace.base, self.workspace.head()
+        if head != root:
             folder = self.workspace.trial
             self.workspace.stage(self.workspace.source_at(root))
         baseline, numbers = self.judge.baseline(folder, self.workspace.trial, root)
+        if head == root and (touched := self.workspace.tampered()):
+            raise TargetError(
+                f"{self.target.name}: its own commands change {', '.join(touched[:3])}, which no candidate "
+                "may; have them write new files, or name a result file as `file` in [metric]"
+            )
         self.state.save_calibration(Calibration(baseline, numbers, _judge_digest(self.target)))
         self._history = None
         self.workspace.restore()

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import math
 import secrets
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 
-from optiloop.decide import decide, gains, needs_positive, ratio_of
+from optiloop.decide import OUT_OF_TIME, decide, gains, needs_positive, ratio_of
 from optiloop.errors import TargetError
 from optiloop.model import (
     Baseline,
@@ -62,6 +63,10 @@ class Judge:
 
     target: Target
     scratch: Path
+    sweep: Callable[[], None] = lambda: None
+    """Cleans the folders before each command."""
+    deadline: float = math.inf
+    """When measuring must end, on the monotonic clock."""
     phase: str = ""
     gate_seconds: float = 0.0
     """What the baseline's gates and hold-out took."""
@@ -147,6 +152,8 @@ class Judge:
             spent += sum(
                 side.seconds for side in (measurement.pairs[-1].champion, measurement.pairs[-1].candidate)
             )
+            if verdict is None and time.monotonic() > self.deadline:
+                verdict = Verdict(Status.DISCARD, OUT_OF_TIME)
             if verdict is None and spent > budget:
                 verdict = Verdict(
                     Status.DISCARD, f"undecided when the cycle's budget of {budget:g} s was spent"
@@ -257,6 +264,7 @@ class Judge:
         return _claim(pairs, self.target, commit=commit, time=time)
 
     def _run(self, command: Command, folder: Path, env: dict[str, str] | None = None) -> Outcome:
+        self.sweep()
         with private_folder(self.scratch) as private:
             return run(command, folder, private=private, env=env)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
 import selectors
 import shlex
@@ -46,6 +47,7 @@ _SHELL_SYNTAX = frozenset("|&;<>()$`*?[]{}~\n")
 _OUR_OWN_LIMITS = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 """Why a command may fail to start that says nothing about the command."""
 
+_ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 _MARK = "OPTILOOP_RUN"
 _POLL: Seconds = Seconds(0.02)
 
@@ -129,6 +131,8 @@ def argv(line: str | tuple[str, ...]) -> list[str]:
     if isinstance(line, str) and _SHELL_SYNTAX & set(line):
         return ["/bin/sh", "-c", line]
     words = shlex.split(line) if isinstance(line, str) else list(line)
+    if isinstance(line, str) and words and "=" in words[0]:
+        return ["/bin/sh", "-c", line]
     if words and words[0] in ("python", "python3"):
         words[0] = sys.executable
     return words
@@ -158,7 +162,7 @@ def shown(line: str | tuple[str, ...]) -> str:
 
 def last_line(text: str, limit: int = 300) -> str:
     """The last line that says something, without control characters, cut to `limit`."""
-    for line in reversed(text.splitlines()):
+    for line in reversed(_ANSI.sub("", text).splitlines()):
         clean = "".join(char for char in line if char.isprintable()).strip()
         if clean:
             return clean if len(clean) <= limit else clean[: limit - 1] + "…"

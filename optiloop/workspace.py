@@ -77,9 +77,13 @@ def locate(root: Path, name: str, probe: str) -> Place:
 class Workspace:
     """The branch and the worktrees of one campaign. Open it under `locked`."""
 
-    def __init__(self, place: Place, name: str, editable: tuple[str, ...]) -> None:
+    def __init__(
+        self, place: Place, name: str, editable: tuple[str, ...], *, produced: tuple[str, ...] = ()
+    ) -> None:
         self.place = place
         self.editable = editable
+        self.produced = produced
+        """Files that the target's commands write anew each time: never part of a snapshot."""
         self.branch = f"optiloop/{name}"
         self.root_commit = ""
         self._ref = place.git_dir / "refs" / "heads" / "optiloop" / name
@@ -109,6 +113,17 @@ class Workspace:
                 self._git("update-ref", f"refs/heads/{self.branch}", self.root_commit)
             self._refuse_checked_out()
             self.restore()
+            self._refuse_conversion()
+
+    def _refuse_conversion(self) -> None:
+        """A checkout that is not the commit's own text would make log and branch disagree."""
+        stored, here = self.source_at(self.head()), self.source()
+        for path, text in here.items():
+            if text != stored[path] and not (self.base / path).is_symlink():
+                raise WorkspaceError(
+                    f"{path}: git converts it at checkout; add the line '{path} -text -filter -ident' to "
+                    ".gitattributes, then begin anew with --fresh"
+                )
 
     def begun(self) -> bool:
         """Whether there is a campaign to read; sets `root_commit`. Changes nothing on disk."""
@@ -159,9 +174,16 @@ class Workspace:
         path = self.place.home / "campaign.json"
         if path.exists():
             try:
-                return str(json.loads(path.read_text(encoding="utf-8"))["commit"])
+                found = json.loads(path.read_text(encoding="utf-8"))
+                commit, prefix = str(found["commit"]), str(found["prefix"])
             except (ValueError, KeyError, TypeError):
                 raise WorkspaceError(f"{path}: not a campaign; begin anew with --fresh") from None
+            if prefix != self.place.prefix:
+                raise WorkspaceError(
+                    f"the target in {prefix or 'the root'} of this repository has the same name; "
+                    "give one of them another name in target.toml"
+                )
+            return commit
         if self._read_ref() is not None:
             raise WorkspaceError(
                 f"branch {self.branch} is there, but its log in {self.place.home} is gone; "
@@ -171,7 +193,7 @@ class Workspace:
 
     def _begin(self) -> str:
         commit = self._snapshot()
-        write_atomically(self.place.home / "campaign.json", json.dumps({"v": 1, "commit": commit}) + "\n")
+        write_atomically(self.place.home / "campaign.json", _campaign_json(commit, self.place.prefix))
         return commit
 
     def _snapshot(self) -> str:
@@ -189,6 +211,10 @@ class Workspace:
             paths = (*paths, ":(exclude,top,glob)**/__pycache__/**")
         force = ("--force",) if place.private else ()
         self._git("add", "--all", *force, "--", *paths, env=index, work_tree=place.top)
+        for path in self.produced:
+            self._git(
+                "update-index", "--force-remove", "--", self._full(path), env=index, work_tree=place.top
+            )
         tree = self._git("write-tree", env=index)
         if head and self._git("rev-parse", f"{head}^{{tree}}") == tree:
             return head
@@ -284,8 +310,7 @@ class Workspace:
             inside = str(path.relative_to(self.place.prefix)) if self.place.prefix else file
             if inside in own or inside.startswith(".git") or file.endswith("/"):
                 continue
-            theirs = self.place.top / file
-            if not theirs.is_file() or theirs.read_bytes() != (self._tree("base") / file).read_bytes():
+            if _content(self.place.top / file) != _content(self._tree("base") / file):
                 differing.append(inside)
         return differing
 
@@ -312,8 +337,14 @@ class Workspace:
             self._staged = frozenset(self._full(path) for path in edits)
 
     def tampered(self) -> list[str]:
-        """Files that running the candidate changed or removed in either worktree. New files do not count."""
+        """Files that running the candidate changed or removed in either worktree, or a branch it moved.
+
+        New files do not count: `sweep` removes them before the next command.
+        """
         changed = []
+        if self._read_ref() != self._at:
+            self._git("update-ref", f"refs/heads/{self.branch}", self._at)
+            changed.append(f"branch {self.branch}")
         for tree in ("base", "trial"):
             now = _manifest(self._tree(tree))
             staged = self._staged if tree == "trial" else frozenset()
@@ -321,6 +352,21 @@ class Workspace:
                 f for f, facts in self._pristine[tree].items() if f not in staged and now.get(f) != facts
             ]
         return sorted(set(changed))
+
+    def sweep(self) -> None:
+        """Remove what running a command left beside the files of either worktree.
+
+        A shadow module, a bytecode cache or a memo that one command leaves would reach the next one.
+        """
+        for tree, known in self._pristine.items():
+            root = self._tree(tree)
+            if root.is_symlink():
+                continue  # tampered() and restore() deal with it; what it points to is not ours to clean
+            for name in sorted(_manifest(root).keys() - known.keys() - self._staged, reverse=True):
+                if name.endswith("/"):
+                    _force_remove(root / name)
+                else:
+                    (root / name).unlink(missing_ok=True)
 
     def staged_differs(self, edits: Mapping[str, str]) -> list[str]:
         """Edited files that no longer hold the text that was staged."""
@@ -518,6 +564,14 @@ def _read_text(path: Path) -> str:
         raise WorkspaceError(f"{path}: {error.strerror}; the editable file must be there") from None
 
 
+def _content(path: Path) -> bytes | None:
+    """A file's bytes, or what a link points to; None where there is neither."""
+    try:
+        return os.fsencode(os.readlink(path)) if path.is_symlink() else path.read_bytes()
+    except OSError:
+        return None
+
+
 def _read_text_or_none(path: Path) -> str | None:
     try:
         return None if path.is_symlink() else path.read_bytes().decode("utf-8")
@@ -554,6 +608,10 @@ def _force_remove(folder: Path) -> None:
             if not below.is_symlink():
                 below.chmod(stat.S_IRWXU)
     shutil.rmtree(folder)
+
+
+def _campaign_json(commit: str, prefix: str) -> str:
+    return json.dumps({"v": 1, "commit": commit, "prefix": prefix}) + "\n"
 
 
 def _counted(text: str) -> str:

@@ -72,7 +72,7 @@ def test_a_command_that_ends_by_itself(sh: Callable[..., Outcome]) -> None:
         ("echo why; exit 3", "exit 3: why"),
         ("echo out; echo why >&2; exit 3", "exit 3: why"),
         ("kill -SEGV $$", "killed by SIGSEGV"),
-        ("printf 'a\\033[31mb\\n' >&2; exit 1", "exit 1: a[31mb"),
+        ("printf 'a\\033[31mb\\n' >&2; exit 1", "exit 1: ab"),
     ],
 )
 def test_a_failure_is_one_line(sh: Callable[..., Outcome], program: str, failure: str) -> None:

@@ -11,7 +11,7 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Mapping
 from statistics import median
 
-from optiloop.decide import gains
+from optiloop.decide import OUT_OF_TIME, gains
 from optiloop.model import (
     Experiment,
     Lesson,
@@ -47,6 +47,8 @@ class History:
         """The commit of the last keep; None before the first."""
         self.champion: float | None = None
         """The champion's metric at its latest measurement; None before the first."""
+        self.kept: float | None = None
+        """The metric of the last keep when it was kept; None before the first."""
         self.profile: Mapping[str, float] = {}
         """The champion's secondary metrics at its latest measurement."""
         self.barren = 0
@@ -74,7 +76,7 @@ class History:
         index = len(self._lessons)
         self._lessons.append(_lesson(experiment, self._metric.name, self.champion))
         for key, table in ((experiment.result, self._by_result), (experiment.change, self._by_change)):
-            if key is not None and experiment.status in RAN:
+            if key is not None and experiment.status in RAN and experiment.reason != OUT_OF_TIME:
                 table[key] = index
         for tag in experiment.tags:
             self._by_tag[tag] = index
@@ -108,6 +110,8 @@ class History:
         self.champion = median(
             (pair.candidate if kept else pair.champion).values[name] for pair in measurement.pairs
         )
+        if kept:
+            self.kept = self.champion
         self.profile = {key: values[kept] for key, values in measurement.secondary.items()}
         if self._metric.noise is Noise.TIMING and experiment.status in (Status.KEEP, Status.DISCARD):
             self._nulls.extend(successive_nulls(gains(measurement.pairs, self._metric)))
