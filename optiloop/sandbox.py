@@ -6,6 +6,7 @@ network and signal other processes; docs/architecture.md says so too.
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import re
@@ -47,6 +48,9 @@ _SHELL_SYNTAX = frozenset("|&;<>()$`*?[]{}~\n")
 _OUR_OWN_LIMITS = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 """Why a command may fail to start that says nothing about the command."""
 
+_PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
+_STRAY_ROUNDS = 200
+"""Generations of forks that are followed; each round kills all that are there."""
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 _MARK = "OPTILOOP_RUN"
 _POLL: Seconds = Seconds(0.02)
@@ -87,6 +91,7 @@ def run(command: Command, cwd: Path, *, private: Path, env: Mapping[str, str] | 
     an Outcome with exit code 127, like a shell's.
     """
     _lifeline()
+    own = _children()
     started = time.monotonic()
     try:
         process = subprocess.Popen(
@@ -107,6 +112,7 @@ def run(command: Command, cwd: Path, *, private: Path, env: Mapping[str, str] | 
         return _watch(process, started, command.timeout)
     finally:
         _kill_group(process.pid)
+        _kill_strays(own | {process.pid})
         for stream in (process.stdout, process.stderr):
             if stream is not None:
                 stream.close()
@@ -295,11 +301,38 @@ for _ in range(50):
 """
 
 
+def _children() -> set[int]:
+    """This process's children now, adopted ones too. Empty where the system does not tell (not Linux)."""
+    found: set[int] = set()
+    try:
+        for task in os.listdir("/proc/self/task"):
+            with open(f"/proc/self/task/{task}/children", encoding="ascii") as file:
+                found.update(map(int, file.read().split()))
+    except OSError:
+        return set()
+    return found
+
+
+def _kill_strays(own: set[int]) -> None:
+    """Kill and reap what a command left running, in whatever session: orphans became our children."""
+    for _ in range(_STRAY_ROUNDS):
+        strays = _children() - own
+        if not strays:
+            return
+        for pid in strays:
+            try:
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+            except (ProcessLookupError, ChildProcessError, PermissionError):
+                continue
+
+
 @cache
 def _lifeline() -> subprocess.Popen[bytes] | None:
     """Start the watchman once per process; it waits for this end of its pipe to close. Linux only."""
     if sys.platform != "linux":
         return None
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)  # orphans of a command become ours to kill
     return subprocess.Popen(
         [sys.executable, "-I", "-S", "-c", _WATCHMAN, f"{_MARK}={_token()}"],
         stdin=subprocess.PIPE,
