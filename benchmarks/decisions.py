@@ -28,7 +28,7 @@ from pathlib import Path
 from scipy import stats as scipy_stats
 
 from optiloop.decide import decide, gains
-from optiloop.memory.history import NULLS_KEPT
+from optiloop.memory.noise import NULLS_KEPT
 from optiloop.model import Command, Measurement, Metric, Pair, Policy, Sample, Target
 from optiloop.stats import median_interval, robust_scale, successive_nulls
 

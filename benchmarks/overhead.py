@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -54,8 +55,14 @@ class CountingJudge(Judge):
 
     cpu_seconds: float = 0.0
 
-    def _run(self, command: Command, folder: Path, env: dict[str, str] | None = None) -> Outcome:
-        outcome = super()._run(command, folder, env)
+    def _run(
+        self,
+        command: Command,
+        folder: Path,
+        env: dict[str, str] | None = None,
+        watch: Callable[[str], str] | None = None,
+    ) -> Outcome:
+        outcome = super()._run(command, folder, env, watch)
         self.cpu_seconds += outcome.cpu_seconds
         return outcome
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 import errno
 import io
 import json as json_module
+import math
 import os
 import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from shlex import quote
 from types import FrameType
@@ -24,7 +26,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from optiloop import __version__
-from optiloop.errors import OptiloopError, ProposerError, TargetError, UsageError, WorkspaceError
+from optiloop.errors import LedgerError, OptiloopError, ProposerError, TargetError, UsageError, WorkspaceError
 
 if TYPE_CHECKING:
     from optiloop.live import Style, View
@@ -268,7 +270,9 @@ def show(target: str, experiment_id: str, as_json: bool) -> None:
 
     campaign = _read(_find(target))
     number, experiment = _pick(campaign, experiment_id)
-    click.echo(_json(experiment) if as_json else details(number, experiment, alpha=campaign.alpha))
+    click.echo(
+        _json(experiment) if as_json else details(number, experiment, campaign.metric, alpha=campaign.alpha)
+    )
 
 
 @cli.command(
@@ -330,6 +334,83 @@ def verify(target: str, as_json: bool) -> None:
     click.echo(json_module.dumps(found.as_json()) if as_json else found.as_text())
     if found.fault is not None:
         raise found.fault
+
+
+@cli.command(
+    short_help="Which kept changes still matter?",
+    epilog=_examples("optiloop ablate targets/text_processor", "optiloop ablate my_target --json"),
+)
+@target_argument
+@json_option
+def ablate(target: str, as_json: bool) -> None:
+    """Take each kept change out of TARGET's champion in turn, and measure what is lost. Changes nothing.
+
+    A change `matters` where the champion is better with it, is `needed` where a gate fails without it, and
+    `built upon` where later changes touch the same lines, so that it cannot be taken out alone.
+    """
+    from optiloop.recheck import ablations
+
+    found_target = _find(target)
+    campaign = _read(found_target)  # raises where there is nothing to take out
+    numbers = {experiment.id: number for number, experiment in enumerate(campaign.experiments, 1)}
+    with _opened(found_target, "portfolio") as engine:
+        engine.prepare()
+        found = ablations(engine)
+        while (ablation := _progress(engine, lambda: next(found, None))) is not None:
+            number = numbers.get(ablation.experiment, 0)
+            said = f"#{number} {ablation.finding}: {ablation.hypothesis} ({ablation.said})"
+            click.echo(json_module.dumps(ablation.as_json()) if as_json else said)
+
+
+@cli.command(
+    short_help="Decide the recorded samples again, by another policy.",
+    epilog=_examples(
+        "optiloop redecide my_target                    each by its own rule: must give the same verdicts",
+        "optiloop redecide my_target --alpha 0.001      what a stricter rule would have kept",
+        "optiloop redecide my_target --min-effect 0.05 --json",
+    ),
+)
+@target_argument
+@click.option("--alpha", type=click.FloatRange(0, 0.5, min_open=True, max_open=True), help="Another alpha.")
+@click.option("--kappa", type=click.FloatRange(0, min_open=True), help="Another kappa.")
+@click.option("--max-pairs", type=click.IntRange(min=1), help="Another bound on the pairs.")
+@click.option("--min-effect", type=click.FloatRange(min=0), help="Another smallest gain worth keeping.")
+@json_option
+def redecide(
+    target: str,
+    alpha: float | None,
+    kappa: float | None,
+    max_pairs: int | None,
+    min_effect: float | None,
+    as_json: bool,
+) -> None:
+    """Decide TARGET's recorded samples again, without running anything.
+
+    Without an option each experiment is decided by the rule in its own line, which must give the verdict
+    in that line: exit code 6 where one does not. With options the target's policy is changed by them.
+    """
+    from optiloop.decide import rule_of
+    from optiloop.report.redecide import redecided, told
+
+    found = _find(target)
+    policy = replace(
+        found.policy,
+        alpha=alpha or found.policy.alpha,
+        kappa=kappa or found.policy.kappa,
+        max_pairs=max_pairs or found.policy.max_pairs,
+    )
+    same_rule = policy == found.policy and min_effect is None
+    rule = rule_of(replace(found, policy=policy))
+    if min_effect is not None:
+        rule = replace(rule, min_effect=min_effect)
+    results = list(redecided(_read(found).experiments, found, None if same_rule else rule))
+    if as_json:
+        for result in results:
+            click.echo(json_module.dumps(result.as_json()))
+    else:
+        click.echo(told(results, same_rule=same_rule))
+    if same_rule and not all(result.same for result in results):
+        raise LedgerError(f"{found.name}: the log's samples do not give the log's verdicts")
 
 
 @cli.command(
@@ -465,40 +546,60 @@ def _campaign(engine: Engine, limits: Limits, style: Style) -> str:
         baseline = engine.prepare()
         view.baseline(baseline.value)
         done, why, gave_up = _cycles(engine, limits, view, baseline.value, started=started)
+        engine.judge.deadline = _deadline(engine, limits, started, share=1.0)
+        _take_back(engine, view)
         if engine.claim_due():
             engine.claim()
     _echo_err(f"ended after {done} experiment{'' if done == 1 else 's'}: {why}")
     return why if gave_up else ""
 
 
+def _take_back(engine: Engine, view: View) -> None:
+    """Measure the keeps that are due again, and show what is taken back."""
+    from optiloop.recheck import rechecks
+
+    for experiment in rechecks(engine):
+        view.experiment(experiment)
+
+
+def _deadline(engine: Engine, limits: Limits, started: float, *, share: float, reserve: float = 0.0) -> float:
+    """When measuring must end, so that the closing claim fits into `share` of the run's time at most."""
+    if limits.seconds is None:
+        return math.inf
+    return started + limits.seconds - min(engine.claim_seconds() + reserve, limits.seconds * share)
+
+
 def _cycles(
     engine: Engine, limits: Limits, view: View, baseline: float, *, started: float
 ) -> tuple[int, str, bool]:
     """Run cycles up to the first limit: how many, why no more, and whether the proposer gave up."""
+    from optiloop.recheck import due, recheck_seconds
     from optiloop.stopping import BARREN, Progress, stop_reason
 
     done, usd = 0, 0.0
     while True:
         history = engine.history()
+        reserve = engine.claim_seconds() + recheck_seconds(engine)
         progress = Progress(
             cycles=done,
             seconds=time.monotonic() - started,
             usd=usd,
             champion=baseline if history.kept is None else history.kept,
             since_keep=min(history.since_keep, done),
-            reserve=engine.claim_seconds(),
+            reserve=reserve,
         )
         if why := stop_reason(limits, progress):
             return done, why, False
         if min(history.barren, done) >= BARREN:
             return done, f"the proposer gave up: {history.latest(1)[0].reason}", True
-        if limits.seconds is not None:
-            engine.judge.deadline = started + limits.seconds - min(progress.reserve, limits.seconds / 2)
+        engine.judge.deadline = _deadline(engine, limits, started, share=0.5, reserve=recheck_seconds(engine))
         experiment = engine.cycle()
         if experiment is None:
             return done, "nothing is left to propose", False
         done, usd = done + 1, usd + experiment.cost.usd
         view.experiment(experiment)
+        if experiment.commit and len(due(engine)) >= engine.target.policy.recheck:
+            _take_back(engine, view)
 
 
 @contextmanager

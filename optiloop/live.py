@@ -17,9 +17,10 @@ from statistics import median
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Protocol, Self
 
+from optiloop.decide import effect_of, gain_of
 from optiloop.ledger import Ledger
 from optiloop.loop import Engine
-from optiloop.model import Experiment, Metric, Status
+from optiloop.model import Compare, Experiment, Interval, Metric, Status
 from optiloop.record import encode
 from optiloop.report import words
 from optiloop.stopping import Limits
@@ -51,14 +52,14 @@ class View(AbstractContextManager["View"], Protocol):
 class Tally:
     """What a view knows of the campaign so far, earlier runs included.
 
-    `ratio` is the product of the kept effects: biased upward, for each was kept because it looked good.
-    `below` and `above` are the squared log distances to the ends of their intervals, summed as those of
-    independent measurements are. The closing claim is measured afresh and uses none of this.
+    `gain` is the sum of the kept gains: biased upward, for each was kept because it looked good. `below` and
+    `above` are the squared distances to the ends of their intervals, summed as those of independent
+    measurements are. The closing claim is measured afresh and uses none of this.
     """
 
     metric: Metric
     baseline: float | None = None
-    ratio: float | None = 1.0
+    gain: float | None = 0.0
     below: float = 0.0
     above: float = 0.0
     champion: float | None = None
@@ -87,11 +88,11 @@ class Tally:
             self.course.append(self.champion)
 
     def _keep(self, experiment: Experiment) -> None:
-        effect, bounds = experiment.effect, experiment.interval
-        self.ratio = None if self.ratio is None or effect is None else self.ratio * effect
-        if effect and bounds is not None:
-            self.below += _squared_distance(bounds.low, effect)
-            self.above += _squared_distance(effect, bounds.high)
+        gain = None if experiment.effect is None else gain_of(experiment.effect, self.metric)
+        self.gain = None if self.gain is None or gain is None else self.gain + gain
+        if gain is not None and experiment.interval is not None:
+            self.below += (gain - _end(experiment.interval.low, self.metric)) ** 2
+            self.above += (_end(experiment.interval.high, self.metric) - gain) ** 2
         if experiment.measurement is not None:
             name = self.metric.name
             self.champion = median(pair.candidate.values[name] for pair in experiment.measurement.pairs)
@@ -99,15 +100,16 @@ class Tally:
     @property
     def gained(self) -> str:
         """How many times better, with its interval, in words; empty before the first keep."""
-        if not self.counts[Status.KEEP] or self.ratio is None:
+        if not self.counts[Status.KEEP] or self.gain is None:
             return ""
+        effect = words.effect(effect_of(self.gain, self.metric), self.metric.compare)
         if not self.below and not self.above:
-            return f"{words.ratio(self.ratio)} better"
-        low, high = (
-            self.ratio * math.exp(-math.sqrt(self.below)),
-            self.ratio * math.exp(math.sqrt(self.above)),
+            return f"{effect} better"
+        ends = Interval(
+            effect_of(self.gain - math.sqrt(self.below), self.metric),
+            effect_of(self.gain + math.sqrt(self.above), self.metric),
         )
-        return f"{words.ratio(self.ratio)} better ({words.interval(low, high)})"
+        return f"{effect} better ({words.bounds(ends, self.metric.compare)})"
 
 
 class _Quiet:
@@ -275,15 +277,17 @@ def opened(style: Style, engine: Engine, limits: Limits) -> View:
 
 def one_line(number: int, experiment: Experiment) -> str:
     """An experiment on one line: number, status, effect, what it was, and why it ended so."""
-    effect = "" if experiment.effect is None else f" {words.ratio(experiment.effect)}"
+    effect = "" if experiment.effect is None else f" {words.gained(experiment)}"
     what = experiment.hypothesis or experiment.origin
     took = words.duration(round(experiment.seconds, 1))
     return words.one_line(f"#{number} {experiment.status}{effect}: {what} ({experiment.reason}; {took})")
 
 
-def _squared_distance(low: float, high: float) -> float:
-    """The squared log ratio of two positive numbers; infinite where an end is open."""
-    return math.log(high / low) ** 2 if low > 0 and math.isfinite(high) else math.inf
+def _end(value: float, metric: Metric) -> float:
+    """An end of an interval as a gain; infinite where it is open."""
+    if value <= 0 and metric.compare is Compare.RATIO:
+        return -math.inf
+    return gain_of(value, metric) if math.isfinite(value) else value
 
 
 def _colour(status: Status) -> str:

@@ -17,6 +17,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from optiloop.complexity import complexity
+from optiloop.decide import rule_of
 from optiloop.diff import unified
 from optiloop.errors import LedgerError, ProposerError, TargetError, WorkspaceError
 from optiloop.ledger import Ledger
@@ -27,6 +29,7 @@ from optiloop.model import (
     Baseline,
     Brief,
     Claim,
+    Compare,
     Cost,
     Experiment,
     Finding,
@@ -109,7 +112,7 @@ class Engine:
         """
         place = locate(target.root, target.name, target.editable[0])
         engine = cls(target, proposer, place, seed=seed, review=review)
-        with locked(place, since=_now()):
+        with locked(place, since=now()):
             if fresh:
                 engine.workspace.archive()
             engine.workspace.open()
@@ -143,7 +146,14 @@ class Engine:
         attempt = self._attempt(source, parent, history)
         if attempt is None:
             return None
-        experiment = self._experiment(attempt, source, parent, history, time.monotonic() - started)
+        return self.conclude(attempt, source, parent, seconds=time.monotonic() - started)
+
+    def conclude(
+        self, attempt: Attempt, source: Mapping[str, str], parent: str, *, seconds: float
+    ) -> Experiment:
+        """Commit what is kept, then write the log line: in this order, so that a kill loses neither."""
+        history = self.history()
+        experiment = self._experiment(attempt, source, parent, history, seconds)
         if attempt.finding.verdict.kept:
             commit = self.workspace.commit(attempt.proposal.edits, _message(experiment))
             experiment = replace(experiment, commit=commit)
@@ -155,7 +165,7 @@ class Engine:
         if self._history is None or self.ledger.rewritten():
             calibration = self.state.calibration()
             self.ledger = Ledger(self.ledger.path)
-            self._history = History(self.target.metric, calibration.baseline.nulls if calibration else ())
+            self._history = History(self.target.metric, calibration.baseline if calibration else None)
         for experiment in self.ledger.new():
             if _measured_otherwise(experiment, self.target.metric):
                 raise LedgerError(
@@ -205,7 +215,25 @@ class Engine:
             return Attempt(proposal, _no(Status.DUPLICATE, known), result, change)
         if self.review is not None and not self.review(proposal, unified(source, after)):
             return Attempt(proposal, _no(Status.DISCARD, "declined"), result, change)
-        return Attempt(proposal, self._evaluate(proposal, parent, history), result, change)
+        start = self.measurement(history, (source, after))
+        return Attempt(proposal, self._evaluate(proposal, parent, start), result, change)
+
+    def measurement(
+        self, history: History, change: tuple[Mapping[str, str], Mapping[str, str]] | None = None
+    ) -> Measurement:
+        """What the next samples are judged by, without any yet; `change`: the programs before and after."""
+        known, policy = history.yardstick, self.target.policy
+        before_after = None
+        if policy.simplify and change is not None:
+            before_after = (complexity(change[0]), complexity(change[1]))
+        return Measurement(
+            (),
+            scale=known.scale,
+            scales=known.scales,
+            level=known.level,
+            complexity=before_after,
+            rule=rule_of(self.target, known.alpha(policy)),
+        )
 
     def brief(self, source: Mapping[str, str], parent: str, history: History) -> Brief:
         """All that a proposer sees of this cycle."""
@@ -241,7 +269,7 @@ class Engine:
             self.workspace.restore()
         return self._diagnosed[1]
 
-    def _evaluate(self, proposal: Proposal, parent: str, history: History) -> Finding:
+    def _evaluate(self, proposal: Proposal, parent: str, start: Measurement) -> Finding:
         self.workspace.restore()  # a proposer may have worked in the trial
         self.workspace.stage(proposal.edits)
         gates = self.judge.gates(self.workspace.trial)
@@ -250,7 +278,7 @@ class Engine:
         if failed := next((gate for gate in gates if not gate.passed), None):
             return Finding(Verdict(Status.GATE_FAILED, f"{failed.name}: {failed.reason}"), gates)
         measurement, verdict = self.judge.measure(
-            self.workspace.base, self.workspace.trial, scale=history.scale, commit=parent
+            self.workspace.base, self.workspace.trial, start, commit=parent
         )
         if touched := self._touched(proposal):
             return Finding(Verdict(Status.VIOLATION, touched), gates, measurement)
@@ -282,7 +310,7 @@ class Engine:
         allowed = {path: text for path, text in proposal.edits.items() if path in source}
         return Experiment(
             id=_new_id(history.last_id),
-            time=_now(),
+            time=now(),
             target=self.target.name,
             parent=parent,
             status=verdict.status,
@@ -356,7 +384,8 @@ class Engine:
         calibration = self.state.calibration()
         if calibration is None or not self.claim_due():
             return 0.0
-        return (CLAIM_PAIRS + 1) * 2 * calibration.baseline.seconds
+        pairs = CLAIM_PAIRS[self.target.metric.noise] + 1
+        return 2 * pairs * calibration.baseline.seconds
 
     # --- baseline and claim ------------------------------------------------------------------------
 
@@ -394,7 +423,7 @@ class Engine:
         self.workspace.restore()
         head = self.workspace.head()
         self.workspace.stage(self.workspace.source_at(self.workspace.root_commit))
-        claim = self.judge.claim(self.workspace.trial, self.workspace.base, commit=head, time=_now())
+        claim = self.judge.claim(self.workspace.trial, self.workspace.base, commit=head, time=now())
         self.state.save_claim(claim)
         self.workspace.restore()
         return claim
@@ -439,9 +468,17 @@ def _message(experiment: Experiment) -> str:
 
 def _measured_otherwise(experiment: Experiment, metric: Metric) -> bool:
     """Whether its numbers are not this metric's: [metric] was changed since."""
-    pairs = experiment.measurement.pairs if experiment.measurement else ()
+    measured = experiment.measurement
+    pairs = measured.pairs if measured else ()
     values = [side.values.get(metric.name) for pair in pairs for side in (pair.champion, pair.candidate)]
-    return any(value is None or (metric.noise is Noise.TIMING and value <= 0) for value in values)
+    if (
+        measured
+        and measured.rule
+        and (measured.rule.noise, measured.rule.compare) != (metric.noise, metric.compare)
+    ):
+        return True
+    by_ratio = metric.compare is Compare.RATIO and metric.noise is not Noise.DETERMINISTIC
+    return any(value is None or (by_ratio and value <= 0) for value in values)
 
 
 def _recorded(message: str) -> Experiment | None:
@@ -493,7 +530,8 @@ def _from_crockford(text: str) -> int:
     return number
 
 
-def _now() -> str:
+def now() -> str:
+    """UTC, ISO 8601, to the millisecond."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 

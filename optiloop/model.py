@@ -14,6 +14,12 @@ from typing import NewType, Protocol
 
 Seconds = NewType("Seconds", float)
 
+DEMOTION = "demotion"
+"""The tag of a keep that took an earlier keep back."""
+
+TAKES_BACK = "takes-back:"
+"""The beginning of that keep's other tag: the earlier one's id follows."""
+
 
 class Direction(StrEnum):
     """Which way a metric gets better."""
@@ -32,6 +38,14 @@ class Noise(StrEnum):
 
     TIMING = "timing"
     DETERMINISTIC = "deterministic"
+    COSTLY = "costly"
+
+
+class Compare(StrEnum):
+    """What two values of a metric are compared by: their ratio, or their difference in the metric's unit."""
+
+    RATIO = "ratio"
+    DIFFERENCE = "difference"
 
 
 class Status(StrEnum):
@@ -75,7 +89,8 @@ class Metric:
     """The one number that decides, and how to get it.
 
     `parser` names a parser (see parsers); `options` are its own keys, e.g. `pattern` for regex.
-    `min_effect` is the smallest relative gain worth keeping (0.005 = half a percent).
+    `min_effect` is the smallest gain worth keeping: relative (0.005 = half a percent), or in the metric's
+    unit where values are compared by their difference.
     """
 
     name: str
@@ -86,6 +101,7 @@ class Metric:
     options: Mapping[str, str] = field(default_factory=dict)
     noise: Noise = Noise.TIMING
     min_effect: float = 0.005
+    compare: Compare = Compare.RATIO
 
 
 @dataclass(frozen=True)
@@ -103,11 +119,18 @@ class Policy:
 
     `alpha` bounds the probability of keeping a candidate that is not better, at any stopping time.
     `kappa` is the smallest effect looked for, in units of the noise. `max_pairs` bounds the samples.
+    `strict` lowers alpha from test to test so that the expected share of false keeps of a whole campaign
+    stays within 10 %. `simplify` also keeps what is simpler and shown to be no worse than by `margin`
+    (a share, as `min_effect`). Kept changes are measured again after every `recheck` of them.
     """
 
     alpha: float = 0.01
     kappa: float = 1.0
     max_pairs: int = 30
+    strict: bool = False
+    simplify: bool = False
+    margin: float = 0.01
+    recheck: int = 10
 
 
 @dataclass(frozen=True)
@@ -260,11 +283,16 @@ class Proposer(Protocol):
 
 @dataclass(frozen=True)
 class Sample:
-    """One run of the metric's command: the metric and the guarded numbers by name, and what it took."""
+    """One run of the metric's command: the metric and the guarded numbers by name, and what it took.
+
+    `curve` holds the metric on the way, (share of the run, value), where the command prints it. A run that
+    was ended early for it has no values.
+    """
 
     values: Mapping[str, float]
     seconds: float
     cpu_seconds: float
+    curve: tuple[tuple[float, float], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -278,19 +306,51 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class Measurement:
-    """The pairs of one experiment, in the order they were taken, and the noise scale they are judged by.
+class Rule:
+    """What decided: kind of noise, smallest gain worth keeping, and the policy with alpha as it was used."""
 
-    `scale` is the robust standard deviation of log(champion/candidate) for equal code, or None for a
-    deterministic metric. `confirmed` is the candidate's metric in a second run, taken before a
-    deterministic keep; None where none was needed. `secondary` holds the metrics that decide nothing:
-    name -> (median of the champion's, median of the candidate's).
+    noise: Noise
+    min_effect: float
+    compare: Compare
+    policy: Policy
+
+
+@dataclass(frozen=True)
+class Level:
+    """What is remembered of a costly champion: the mean of its earlier runs and the noise of one run.
+
+    `mean` and `sd` are logarithms where values are compared by ratio, else in the metric's unit. `runs`
+    is how many the mean is of, `freedom` the degrees of freedom of `sd`. `curve` is one run's course.
+    """
+
+    mean: float
+    sd: float
+    runs: int
+    freedom: int
+    curve: tuple[tuple[float, float], ...] = ()
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """The samples of one experiment, in the order they were taken, and what they are judged by.
+
+    `scale` is the robust standard deviation of one pair's gain for equal code, or None where the metric is
+    not decided by pairs alone; `scales` holds the same for guarded numbers. `confirmed` is the candidate's
+    metric in a second run, taken before a deterministic keep. `level` and `screen` belong to a costly
+    metric: what was known of the champion, and the candidate's first run. `complexity` is the champion's
+    and the candidate's, where simpler counts. `secondary` holds the metrics that decide nothing: name ->
+    (median of the champion's, median of the candidate's).
     """
 
     pairs: tuple[Pair, ...]
     scale: float | None = None
     confirmed: float | None = None
     secondary: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    scales: Mapping[str, float] = field(default_factory=dict)
+    level: Level | None = None
+    screen: Sample | None = None
+    complexity: tuple[int, int] | None = None
+    rule: Rule | None = None
 
 
 @dataclass(frozen=True)
@@ -309,8 +369,9 @@ class Interval:
 class Verdict:
     """How an experiment ended and why.
 
-    `effect` is how many times better the candidate is (2.0 = twice as fast, or twice the score),
-    `interval` its interval, `evidence` the e-value reached; None where nothing was measured.
+    `effect` is how many times better the candidate is (2.0 = twice as fast, or twice the score), or by how
+    much in the metric's unit where values are compared by their difference. `interval` is its interval,
+    `evidence` the e-value reached; None where nothing was measured.
     """
 
     status: Status
@@ -380,8 +441,10 @@ class Experiment:
 class Baseline:
     """What measuring the unchanged target against itself showed, before the first experiment.
 
-    `value` is the metric's median, `nulls` the log ratios of equal code, `scale` their robust standard
-    deviation (None for a deterministic metric), `seconds` what one sample took.
+    `value` is the metric's median, `nulls` the gains of equal code per pair, `guard_nulls` the same of each
+    guarded number, `scale` the robust standard deviation of `nulls` (None where pairs alone do not decide),
+    `seconds` what one sample took, `cpu_scale` the noise that CPU time would have had, where it was seen.
+    `samples` are a costly metric's runs.
     """
 
     commit: str
@@ -389,6 +452,24 @@ class Baseline:
     nulls: tuple[float, ...]
     scale: float | None
     seconds: float
+    guard_nulls: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    samples: tuple[Sample, ...] = ()
+    cpu_scale: float | None = None
+
+
+@dataclass(frozen=True)
+class Recheck:
+    """A kept change, measured again beside what it replaced: does it hold?
+
+    `effect` is how much better it is (as in a Verdict), `interval` at the policy's level.
+    """
+
+    experiment: str
+    time: str
+    pairs: int
+    holds: bool
+    effect: float | None
+    interval: Interval | None
 
 
 @dataclass(frozen=True)
@@ -396,7 +477,8 @@ class Claim:
     """A fresh measurement of the baseline against a champion, taken after the last decision, never fed back.
 
     `ratio` is how many times better the champion is, `interval` its 95 % interval; None where either
-    side gave no number, or where the ratio has no meaning (a metric of zero or below).
+    side gave no number, or where the ratio has no meaning (a metric of zero or below). `difference` and its
+    interval say by how much it is better, in the metric's unit.
     """
 
     commit: str
@@ -406,3 +488,5 @@ class Claim:
     champion: float
     ratio: float | None
     interval: Interval | None
+    difference: float | None = None
+    difference_interval: Interval | None = None

@@ -49,6 +49,8 @@ DIMENSIONS = (TIME, BYTES, Dimension("%", {"%": 1}))
 TIME_STATS = ("min", "max", "mean", "median", "q1", "q3", "total")
 """What a benchmark tool's summary may be read by; all of them are seconds."""
 
+_PARTIAL = re.compile(r"^PARTIAL at=(?P<at>\S+) (?P<name>[^\s=]+)=(?P<value>\S+)\s*$", re.MULTILINE)
+
 REPEATS: Mapping[str, Callable[[Sequence[float]], float]] = {
     "last": lambda values: values[-1],
     "median": statistics.median,
@@ -97,6 +99,19 @@ def parse(name: str, output: str, options: Mapping[str, str]) -> dict[str, float
     with _plugin_faults(f"parser {name!r} (plug-in) failed", MetricError):
         numbers = parser(output, options=options)
     return _checked(numbers, name, options["name"])
+
+
+def partial_lines(output: str, name: str) -> list[tuple[float, float]]:
+    """The metric on the way, as (share of the run, value): lines like `PARTIAL at=0.25 val_loss=3.4`."""
+    found = []
+    for match in _PARTIAL.finditer(output):
+        try:
+            share, value = float(match["at"]), float(match["value"])
+        except ValueError:
+            continue
+        if match["name"] == name and 0 <= share <= 1 and math.isfinite(value):
+            found.append((share, value))
+    return found
 
 
 def known_parsers() -> tuple[str, ...]:

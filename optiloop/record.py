@@ -2,6 +2,7 @@
 
 The format is docs/experiment.schema.json; `VERSION` is its first key. Infinity has no JSON: the open end
 of an interval is null. Unknown words and missing keys raise: a log is never half understood.
+What an earlier optiloop did not write yet may be missing, and is then not known.
 """
 
 from __future__ import annotations
@@ -13,12 +14,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from optiloop.model import (
+    Compare,
     Cost,
     Experiment,
     GateResult,
     Interval,
+    Level,
     Measurement,
+    Noise,
     Pair,
+    Policy,
+    Rule,
     Sample,
     Status,
 )
@@ -75,7 +81,7 @@ def as_json(experiment: Experiment) -> dict[str, Any]:
         "status": str(experiment.status),
         "reason": experiment.reason,
         "effect": _number(experiment.effect),
-        "interval": _interval_json(experiment.interval),
+        "interval": interval_json(experiment.interval),
         "evidence": _number(experiment.evidence),
         "origin": experiment.origin,
         "family": experiment.family,
@@ -106,11 +112,12 @@ def _number(value: float | None) -> float | None:
     return None if value is None or math.isinf(value) else value
 
 
-def _interval_json(interval: Interval | None) -> dict[str, float | None] | None:
+def interval_json(interval: Interval | None) -> dict[str, float | None] | None:
     return None if interval is None else {"low": _number(interval.low), "high": _number(interval.high)}
 
 
 def _measurement_json(measurement: Measurement | None) -> dict[str, Any] | None:
+    """The samples and all that they are judged by. What a kind of metric has no use for is left out."""
     if measurement is None:
         return None
     return {
@@ -118,22 +125,59 @@ def _measurement_json(measurement: Measurement | None) -> dict[str, Any] | None:
         "confirmed": measurement.confirmed,
         "pairs": [
             {
-                "champion": _sample_json(pair.champion),
-                "candidate": _sample_json(pair.candidate),
+                "champion": sample_json(pair.champion),
+                "candidate": sample_json(pair.candidate),
                 "candidate_first": pair.candidate_first,
                 "seed": pair.seed,
             }
             for pair in measurement.pairs
         ],
         "secondary": {name: list(values) for name, values in measurement.secondary.items()},
+        **_present("scales", dict(measurement.scales)),
+        **_present("level", _level_json(measurement.level)),
+        **_present("screen", None if measurement.screen is None else sample_json(measurement.screen)),
+        **_present("complexity", list(measurement.complexity or ())),
+        **_present("rule", _rule_json(measurement.rule)),
     }
 
 
-def _sample_json(sample: Sample) -> dict[str, Any]:
+def _present(key: str, value: Any) -> dict[str, Any]:
+    return {key: value} if value else {}
+
+
+def sample_json(sample: Sample) -> dict[str, Any]:
     return {
         "values": dict(sample.values),
         "seconds": round(sample.seconds, 4),
         "cpu_seconds": round(sample.cpu_seconds, 4),
+        **_present("curve", [list(point) for point in sample.curve]),
+    }
+
+
+def _level_json(level: Level | None) -> dict[str, Any] | None:
+    if level is None:
+        return None
+    return {
+        "mean": level.mean,
+        "sd": level.sd,
+        "runs": level.runs,
+        "freedom": level.freedom,
+        **_present("curve", [list(point) for point in level.curve]),
+    }
+
+
+def _rule_json(rule: Rule | None) -> dict[str, Any] | None:
+    if rule is None:
+        return None
+    policy = rule.policy
+    return {
+        "noise": str(rule.noise),
+        "compare": str(rule.compare),
+        "min_effect": rule.min_effect,
+        "alpha": policy.alpha,
+        "kappa": policy.kappa,
+        "max_pairs": policy.max_pairs,
+        **_present("margin", policy.margin if policy.simplify else None),
     }
 
 
@@ -146,7 +190,7 @@ def _experiment(found: Mapping[str, Any]) -> Experiment:
         status=Status(found["status"]),
         reason=found["reason"],
         effect=found["effect"],
-        interval=_interval(found["interval"]),
+        interval=interval_of(found["interval"]),
         evidence=found["evidence"],
         origin=found["origin"],
         family=found["family"],
@@ -168,7 +212,7 @@ def _experiment(found: Mapping[str, Any]) -> Experiment:
     )
 
 
-def _interval(found: Mapping[str, Any] | None) -> Interval | None:
+def interval_of(found: Mapping[str, Any] | None) -> Interval | None:
     if found is None:
         return None
     low, high = found["low"], found["high"]
@@ -179,12 +223,47 @@ def _measurement(found: Mapping[str, Any] | None) -> Measurement | None:
     if found is None:
         return None
     pairs = tuple(
-        Pair(_sample(pair["champion"]), _sample(pair["candidate"]), pair["candidate_first"], pair["seed"])
+        Pair(sample_of(pair["champion"]), sample_of(pair["candidate"]), pair["candidate_first"], pair["seed"])
         for pair in found["pairs"]
     )
-    secondary = {name: (values[0], values[1]) for name, values in found["secondary"].items()}
-    return Measurement(pairs, found["scale"], found["confirmed"], secondary)
+    complexity, screen = found.get("complexity"), found.get("screen")
+    return Measurement(
+        pairs,
+        found["scale"],
+        found["confirmed"],
+        secondary={name: (values[0], values[1]) for name, values in found["secondary"].items()},
+        scales=dict(found.get("scales", {})),
+        level=_level(found.get("level")),
+        screen=None if screen is None else sample_of(screen),
+        complexity=None if complexity is None else (complexity[0], complexity[1]),
+        rule=_rule(found.get("rule")),
+    )
 
 
-def _sample(found: Mapping[str, Any]) -> Sample:
-    return Sample(dict(found["values"]), found["seconds"], found["cpu_seconds"])
+def sample_of(found: Mapping[str, Any]) -> Sample:
+    return Sample(dict(found["values"]), found["seconds"], found["cpu_seconds"], _curve(found))
+
+
+def _curve(found: Mapping[str, Any]) -> tuple[tuple[float, float], ...]:
+    return tuple((share, value) for share, value in found.get("curve", ()))
+
+
+def _level(found: Mapping[str, Any] | None) -> Level | None:
+    if found is None:
+        return None
+    return Level(found["mean"], found["sd"], found["runs"], found["freedom"], _curve(found))
+
+
+def _rule(found: Mapping[str, Any] | None) -> Rule | None:
+    if found is None:
+        return None
+    margin = found.get("margin")
+    standard = Policy()
+    policy = Policy(
+        alpha=found["alpha"],
+        kappa=found["kappa"],
+        max_pairs=found["max_pairs"],
+        simplify=margin is not None,
+        margin=standard.margin if margin is None else margin,
+    )
+    return Rule(Noise(found["noise"]), found["min_effect"], Compare(found["compare"]), policy)

@@ -18,7 +18,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -44,6 +44,8 @@ _PASSED = (
     "CUDA_VISIBLE_DEVICES",
     "SYSTEMROOT",
 )
+_LINES_WATCHED = 64 * 2**10
+"""Bytes of output that a watch is given at a time."""
 _SHELL_SYNTAX = frozenset("|&;<>()$`*?[]{}~\n")
 _OUR_OWN_LIMITS = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 """Why a command may fail to start that says nothing about the command."""
@@ -84,11 +86,19 @@ class Outcome:
         return f"{how}: {said}" if said else how
 
 
-def run(command: Command, cwd: Path, *, private: Path, env: Mapping[str, str] | None = None) -> Outcome:
+def run(
+    command: Command,
+    cwd: Path,
+    *,
+    private: Path,
+    env: Mapping[str, str] | None = None,
+    watch: Callable[[str], str] | None = None,
+) -> Outcome:
     """Run a command in `cwd` to its end or its limit; its whole process group is dead on return.
 
-    `private` is an empty folder that becomes its HOME and TMPDIR. A command that cannot be started is
-    an Outcome with exit code 127, like a shell's.
+    `private` is an empty folder that becomes its HOME and TMPDIR. `watch` is given the lines of stdout as
+    they come and ends the command by answering why. A command that cannot be started is an Outcome with
+    exit code 127, like a shell's.
     """
     _lifeline()
     own = _children()
@@ -109,7 +119,7 @@ def run(command: Command, cwd: Path, *, private: Path, env: Mapping[str, str] | 
         reason = f"cannot start {shown(command.line)!r}: {getattr(error, 'strerror', None) or error}"
         return Outcome(127, "", reason, time.monotonic() - started, 0.0)
     try:
-        return _watch(process, started, command.timeout)
+        return _watch(process, started, command.timeout, watch)
     finally:
         _kill_group(process.pid)
         _kill_strays(own | {process.pid})
@@ -182,6 +192,7 @@ class _Capture:
         self.seen = 0
         self._head = bytearray()
         self._tail = bytearray()
+        self._new = bytearray()
 
     def take(self, data: bytes) -> None:
         self.seen += len(data)
@@ -190,6 +201,14 @@ class _Capture:
         self._tail += data[room:] if room > 0 else data
         if len(self._tail) > OUTPUT_KEPT:
             del self._tail[: -OUTPUT_KEPT // 2]
+        self._new += data[-_LINES_WATCHED:]
+
+    def new_lines(self) -> str:
+        """The whole lines that came since this was asked last."""
+        end = self._new.rfind(b"\n") + 1
+        lines = bytes(self._new[:end])
+        del self._new[:end], self._new[:-_LINES_WATCHED]
+        return lines.decode("utf-8", errors="replace")
 
     def text(self) -> str:
         dropped = self.seen - len(self._head) - len(self._tail)
@@ -197,7 +216,12 @@ class _Capture:
         return (bytes(self._head) + middle + bytes(self._tail)).decode("utf-8", errors="replace")
 
 
-def _watch(process: subprocess.Popen[bytes], started: float, timeout: Seconds) -> Outcome:
+def _watch(
+    process: subprocess.Popen[bytes],
+    started: float,
+    timeout: Seconds,
+    watch: Callable[[str], str] | None,
+) -> Outcome:
     assert process.stdout is not None
     assert process.stderr is not None
     captures = {process.stdout.fileno(): _Capture(), process.stderr.fileno(): _Capture()}
@@ -216,6 +240,9 @@ def _watch(process: subprocess.Popen[bytes], started: float, timeout: Seconds) -
                 for key, _ in selector.select(min(left, 1.0) if ended is not None else min(left, _POLL)):
                     if key.fd in captures:
                         _drain(key.fd, captures[key.fd], selector)
+                lines = captures[process.stdout.fileno()].new_lines()
+                if watch is not None and lines and (killed := watch(lines)):
+                    break
                 if sum(capture.seen for capture in captures.values()) > OUTPUT_FLOOD:
                     killed = f"killed: more than {OUTPUT_FLOOD >> 20} MB of output"
                     break

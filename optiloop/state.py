@@ -1,6 +1,6 @@
-"""The two small files beside the log: what was measured of the baseline, and the last claim. Touches files.
+"""The small files beside the log: measurements of the baseline, of keeps again, and the last claim. Effect.
 
-Both can be measured again: a file that is missing, torn or of another target is simply not there.
+All can be measured again: a file that is missing, torn or of another target is simply not there.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from typing import Any
 from optiloop.diff import unified
 from optiloop.errors import UsageError, WorkspaceError
 from optiloop.ledger import Ledger, write_atomically
-from optiloop.model import Baseline, Claim, Interval, Target
+from optiloop.model import Baseline, Claim, Recheck, Target
+from optiloop.record import interval_json, interval_of, sample_json, sample_of
 from optiloop.report import Campaign
 from optiloop.sandbox import LEVEL
 from optiloop.workspace import Workspace, disk, locate
@@ -34,6 +35,7 @@ class State:
     def __init__(self, home: Path) -> None:
         self._calibration = home / "baseline.json"
         self._claim = home / "claim.json"
+        self._rechecks = home / "rechecks.json"
 
     def calibration(self) -> Calibration | None:
         """What was measured of the baseline, or None."""
@@ -46,11 +48,14 @@ class State:
                     tuple(found["nulls"]),
                     found["scale"],
                     found["seconds"],
+                    {name: tuple(nulls) for name, nulls in found["guard_nulls"].items()},
+                    tuple(map(sample_of, found["samples"])),
+                    found["cpu_scale"],
                 ),
                 dict(found["numbers"]),
                 found["judge"],
             )
-        except (KeyError, TypeError):
+        except (KeyError, TypeError, AttributeError):
             return None
 
     def save_calibration(self, calibration: Calibration) -> None:
@@ -64,6 +69,9 @@ class State:
                 "nulls": list(baseline.nulls),
                 "scale": baseline.scale,
                 "seconds": round(baseline.seconds, 4),
+                "guard_nulls": {name: list(nulls) for name, nulls in baseline.guard_nulls.items()},
+                "samples": list(map(sample_json, baseline.samples)),
+                "cpu_scale": baseline.cpu_scale,
                 "numbers": calibration.numbers,
                 "judge": calibration.judge,
             },
@@ -73,8 +81,6 @@ class State:
         """The last claim, whatever champion it was about, or None."""
         found = _read(self._claim)
         try:
-            bounds = found["interval"]
-            interval = None if bounds is None else Interval(bounds["low"], bounds["high"])
             return Claim(
                 found["commit"],
                 found["time"],
@@ -82,14 +88,15 @@ class State:
                 found["baseline"],
                 found["champion"],
                 found["ratio"],
-                interval,
+                interval_of(found["interval"]),
+                found.get("difference"),
+                interval_of(found.get("difference_interval")),
             )
         except (KeyError, TypeError, ValueError):
             return None
 
     def save_claim(self, claim: Claim) -> None:
         """Replace it in one step."""
-        interval = claim.interval
         _write(
             self._claim,
             {
@@ -99,9 +106,39 @@ class State:
                 "baseline": claim.baseline,
                 "champion": claim.champion,
                 "ratio": claim.ratio,
-                "interval": None if interval is None else {"low": interval.low, "high": interval.high},
+                "interval": interval_json(claim.interval),
+                "difference": claim.difference,
+                "difference_interval": interval_json(claim.difference_interval),
             },
         )
+
+    def rechecks(self) -> dict[str, Recheck]:
+        """The keeps that were measured again, by experiment id."""
+        found: dict[str, Recheck] = {}
+        for name, values in _read(self._rechecks).items():
+            try:
+                found[name] = Recheck(
+                    name,
+                    values["time"],
+                    values["pairs"],
+                    values["holds"],
+                    values["effect"],
+                    interval_of(values["interval"]),
+                )
+            except (KeyError, TypeError, ValueError):
+                continue
+        return found
+
+    def save_recheck(self, recheck: Recheck) -> None:
+        """Add one; the file is replaced in one step."""
+        values = {
+            "time": recheck.time,
+            "pairs": recheck.pairs,
+            "holds": recheck.holds,
+            "effect": recheck.effect,
+            "interval": interval_json(recheck.interval),
+        }
+        _write(self._rechecks, {**_read(self._rechecks), recheck.experiment: values})
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -146,6 +183,7 @@ def read_campaign(target: Target) -> Campaign:
         experiments=tuple(Ledger(workspace.place.home / "experiments.jsonl").new()),
         baseline=calibration.baseline if calibration else None,
         claim=state.claim(),
+        rechecks=state.rechecks(),
         diff=unified(before, after),
         sandbox=LEVEL,
     )

@@ -83,3 +83,50 @@ def median_interval(samples: Sequence[float], *, confidence: float = 0.95) -> In
     if best == 0:
         return Interval(-math.inf, math.inf)
     return Interval(ordered[best - 1], ordered[n - best])
+
+
+def t_tail(t: float, freedom: int) -> float:
+    """P(T > t) of Student's t. Exact finite series; source: Abramowitz & Stegun 26.7.3 and 26.7.4."""
+    angle = math.atan(t / math.sqrt(freedom))
+    square = math.cos(angle) ** 2
+    start = 1 if freedom % 2 == 0 else 2
+    term = total = 1.0 if start == 1 else math.cos(angle)
+    for k in range(start, freedom - 2, 2):
+        term *= square * k / (k + 1)
+        total += term
+    if freedom % 2 == 0:
+        inside = math.sin(angle) * total
+    else:
+        rest = math.sin(angle) * total if freedom > 1 else 0.0
+        inside = 2 / math.pi * (angle + rest)
+    return min(1.0, max(0.0, (1 - inside) / 2))
+
+
+def t_quantile(tail: float, freedom: int) -> float:
+    """The t with P(T > t) = `tail`, 0 < tail <= 0.5."""
+    low, high = 0.0, 1.0
+    while t_tail(high, freedom) > tail:
+        low, high = high, 2 * high
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if t_tail(middle, freedom) > tail else (low, middle)
+    return high
+
+
+def session_level(test: int, kept: Sequence[int], share: float) -> float:
+    """The level of a campaign's next test so that the expected share of false keeps stays within `share`.
+
+    `test` counts the tests so far, this one included, from 1; `kept` are the numbers of the tests that ended
+    in a keep. LORD++: each test spends level, each keep earns it back. Source: Ramdas, Yang, Wainwright and
+    Jordan, Online control of the false discovery rate with decaying memory (2017).
+    """
+    wealth = share / 2
+    level = wealth * _spending(test)
+    for number, at in enumerate(kept):
+        level += (share - wealth if number == 0 else share) * _spending(test - at)
+    return level
+
+
+def _spending(test: int) -> float:
+    """How the level is spread over the tests to come; sums to 1."""
+    return 0.07720838 * math.log(max(test, 2)) / (test * math.exp(math.sqrt(math.log(test))))

@@ -24,6 +24,7 @@ from optiloop.errors import TargetError, UsageError
 from optiloop.model import (
     Budget,
     Command,
+    Compare,
     Direction,
     Gate,
     Guard,
@@ -44,7 +45,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _DEFAULT_TIMEOUT = Seconds(60.0)
 _METRIC_FIELDS = (
     *("name", "unit", "direction", "command", "timeout", "env"),
-    *("parser", "noise", "min_effect", "file"),
+    *("parser", "noise", "compare", "min_effect", "file"),
 )
 _TYPO = 0.75
 """Likeness from which an unknown key of [metric] is a misspelt field and not an option of its parser."""
@@ -324,6 +325,7 @@ def _metric(top: _Table) -> Metric:
         parser=table.take("parser", str) or "metric-line",
         noise=table.choice("noise", Noise, Noise.TIMING),
         min_effect=_share(table, "min_effect", 0.005),
+        compare=table.choice("compare", Compare, Compare.RATIO),
     )
     options = table.strings_left()
     if typo := next((key for key in options if _is_field(key)), None):
@@ -367,17 +369,29 @@ def _lone_command(table: _Table | None) -> Command | None:
 def _policy(table: _Table | None) -> Policy:
     if table is None:
         return Policy()
-    standard = Policy()
     alpha, kappa = table.take("alpha", float), table.take("kappa", float)
-    max_pairs = table.take("max_pairs", int)
+    max_pairs, again = table.take("max_pairs", int), table.take("recheck", int)
     if alpha is not None and not 0 < alpha < 0.5:
         raise table.error(f"alpha must lie between 0 and 0.5, not {alpha}")
     if kappa is not None and not (math.isfinite(kappa) and kappa > 0):
         raise table.error(f"kappa must be more than 0, not {kappa}")
-    if max_pairs is not None and max_pairs < 1:
-        raise table.error(f"max_pairs must be 1 or more, not {max_pairs}")
+    for key, count in (("max_pairs", max_pairs), ("recheck", again)):
+        if count is not None and count < 1:
+            raise table.error(f"{key} must be 1 or more, not {count}")
+    standard = Policy()
+    policy = Policy(
+        alpha=alpha or standard.alpha,
+        kappa=kappa or standard.kappa,
+        max_pairs=max_pairs or standard.max_pairs,
+        strict=table.take("strict", bool) or False,
+        simplify=table.take("simplify", bool) or False,
+        margin=_share(table, "margin", standard.margin),
+        recheck=again or standard.recheck,
+    )
+    if policy.simplify and policy.margin == 0:
+        raise table.error("margin must be more than 0: that a change costs nothing at all cannot be shown")
     table.done()
-    return Policy(alpha or standard.alpha, kappa or standard.kappa, max_pairs or standard.max_pairs)
+    return policy
 
 
 def _budget(table: _Table | None) -> Budget:

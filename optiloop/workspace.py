@@ -15,6 +15,7 @@ import shutil
 import socket
 import stat
 import subprocess
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -335,6 +336,34 @@ class Workspace:
             for path, text in edits.items():
                 _write_text(self.trial / path, text)
             self._staged = frozenset(self._full(path) for path in edits)
+
+    def lay(self, base: Mapping[str, str], trial: Mapping[str, str]) -> None:
+        """Put two earlier programs into the worktrees, to be measured side by side until `restore`."""
+        self.restore()
+        with disk(self.place.home):
+            for folder, texts in ((self.base, base), (self.trial, trial)):
+                for path, text in texts.items():
+                    _write_text(folder / path, text)
+            self._pristine = {tree: _manifest(self._tree(tree)) for tree in ("base", "trial")}
+        self._at = ""  # neither is the champion: the next restore asks git for it
+
+    def merged(
+        self, ours: Mapping[str, str], base: Mapping[str, str], theirs: Mapping[str, str]
+    ) -> dict[str, str] | None:
+        """Make on `ours` the change from `base` to `theirs`; None where the two touch the same lines."""
+        found = dict(ours)
+        with disk(self.scratch), tempfile.TemporaryDirectory(dir=self.scratch) as folder:
+            files = [Path(folder) / name for name in ("ours", "base", "theirs")]
+            for path, text in ours.items():
+                if base[path] == theirs[path]:
+                    continue
+                for file, side in zip(files, (text, base[path], theirs[path]), strict=True):
+                    _write_text(file, side)
+                done = self._run("merge-file", "--stdout", "--quiet", *map(str, files))
+                if done.returncode != 0:
+                    return None
+                found[path] = done.stdout
+        return found
 
     def tampered(self) -> list[str]:
         """Files that running the candidate changed or removed in either worktree, or a branch it moved.

@@ -16,7 +16,7 @@ PACKAGE = Path(__file__).parents[1] / "optiloop"
 ROWS = (
     ("",),  # optiloop/__init__.py: the version; its public names are imported on first use
     ("model", "errors"),
-    ("diff", "record", "stats"),
+    ("complexity", "diff", "record", "stats"),
     ("decide",),
     ("memory",),
     ("report",),
@@ -29,14 +29,27 @@ ROWS = (
     ("proposers",),
     ("stopping",),
     ("loop",),
-    ("live", "apply", "verify", "scaffold"),
+    ("live", "apply", "recheck", "scaffold"),
+    ("verify",),
     ("testing",),
     ("cli",),
     ("__main__",),
 )
 """Each imports only from the rows above it, and from its own package. `testing` needs no cli."""
 
-PURE = ("model", "errors", "stats", "decide", "diff", "record", "memory", "report", "parsers", "stopping")
+PURE = (
+    "model",
+    "errors",
+    "complexity",
+    "stats",
+    "decide",
+    "diff",
+    "record",
+    "memory",
+    "report",
+    "parsers",
+    "stopping",
+)
 WORLD = {
     "os",
     "time",

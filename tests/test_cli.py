@@ -258,7 +258,9 @@ def test_status(here):
 def test_the_result_numbers_experiments_and_fits_80_columns(here, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     said = call("status", "toy", here=here).out
-    assert re.search(r"#1 +1\.111× +try 90\n *#4 +1\.125× +try 80", re.sub(r" +\n", "\n", said))
+    assert re.search(
+        r"#1 +1\.111× +1\.111× +try 90\n *#4 +1\.125× +1\.125× +try 80", re.sub(r" +\n", "\n", said)
+    )
     assert max(map(len, said.splitlines())) <= 80
 
 
@@ -474,7 +476,7 @@ command = ["/bin/sh", "score.sh"]
     [
         ("echo METRIC score=9000", ["no [[gate]]", 'set noise = "deterministic"']),
         ("echo METRIC score=9", ["no [[gate]]", "deterministic", "the workload is short"]),
-        (f"echo METRIC score={RANDOM}", ["no [[gate]]", "noise is high"]),
+        (f"echo METRIC score={RANDOM}", ["no [[gate]]", "CPU time of the same runs varied"]),
     ],
 )
 def test_check_advises(tmp_path, score, advice):
@@ -662,7 +664,7 @@ command = ["/bin/sh", "score.sh"]
         (
             GOOD,
             "echo METRIC score=-1",
-            'must be positive to compare it by ratio; else set noise = "deterministic"',
+            'must be positive to compare it by ratio; else set compare = "difference"',
         ),
         (
             GOOD + 'noise = "deterministic"\n',

@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from optiloop.memory.history import NULLS_KEPT, RAN, History
+from optiloop.memory.history import RAN, History
+from optiloop.memory.noise import NULLS_KEPT
 from optiloop.model import (
+    Baseline,
     Command,
     Cost,
     Direction,
@@ -54,7 +56,7 @@ def experiment(
 
 
 def history(*experiments: Experiment, metric: Metric = TIMING, nulls: tuple[float, ...] = ()) -> History:
-    found = History(metric, nulls)
+    found = History(metric, Baseline("root", 1.0, nulls, None, 0.1))
     for one in experiments:
         found.add(one)
     return found
@@ -177,9 +179,9 @@ def test_the_profile_is_the_champion_s() -> None:
 def test_nothing_is_learnt_from_a_violation() -> None:
     """It may have written the champion's numbers."""
     found = history(measured(1, Status.DISCARD, (10, 11), (10, 11), (10, 11)), nulls=(0.1,))
-    scale = found.scale
+    scale = found.yardstick.scale
     found.add(measured(2, Status.VIOLATION, (1, 11), (99, 11), (5, 11), parse=(0, 0)))
-    assert (found.champion, found.profile, found.scale) == (10, {}, scale)
+    assert (found.champion, found.profile, found.yardstick.scale) == (10, {}, scale)
 
 
 def test_lessons_hold_the_champion_of_their_time() -> None:
@@ -189,32 +191,35 @@ def test_lessons_hold_the_champion_of_their_time() -> None:
 
 def test_the_noise_scale_is_learnt_from_what_was_judged() -> None:
     quiet = history(nulls=(0.1, -0.1, 0.1))
-    assert quiet.scale == pytest.approx(0.1 / 0.6745)
+    assert quiet.yardstick.scale == pytest.approx(0.1 / 0.6745)
     steps = [(math.exp(0.4 * (i % 2)), 1.0) for i in range(20)]
     quiet.add(measured(1, Status.DISCARD, *steps))
-    assert quiet.scale == pytest.approx(0.4 / math.sqrt(2) / 0.6745)
+    assert quiet.yardstick.scale == pytest.approx(0.4 / math.sqrt(2) / 0.6745)
     crashed = history(measured(1, Status.CRASH, *steps), nulls=(0.1, -0.1, 0.1))
-    assert crashed.scale == pytest.approx(0.1 / 0.6745)
+    assert crashed.yardstick.scale == pytest.approx(0.1 / 0.6745)
 
 
 def test_old_noise_is_forgotten() -> None:
     found = history(nulls=(9.0,) * NULLS_KEPT)
     steps = [(math.exp(0.1 * (i % 2)), 1.0) for i in range(NULLS_KEPT + 1)]
     found.add(measured(1, Status.DISCARD, *steps))
-    assert found.scale == pytest.approx(0.1 / math.sqrt(2) / 0.6745)
+    assert found.yardstick.scale == pytest.approx(0.1 / math.sqrt(2) / 0.6745)
 
 
 @pytest.mark.parametrize("metric", [EXACT, TIMING], ids=["deterministic", "before the baseline"])
 def test_no_scale_is_none(metric: Metric) -> None:
-    assert history(metric=metric).scale is None
-    assert history(measured(1, Status.DISCARD, (1, 2), (2, 1)), metric=EXACT, nulls=(0.1,)).scale is None
+    assert history(metric=metric).yardstick.scale is None
+    assert (
+        history(measured(1, Status.DISCARD, (1, 2), (2, 1)), metric=EXACT, nulls=(0.1,)).yardstick.scale
+        is None
+    )
 
 
 def test_the_direction_is_only_a_sign() -> None:
     up = replace(TIMING, direction=Direction.MAXIMIZE)
     samples = [(1.0, 2.0), (3.0, 1.0), (2.0, 2.0)]
-    one = history(measured(1, Status.DISCARD, *samples)).scale
-    assert one == pytest.approx(history(measured(1, Status.DISCARD, *samples), metric=up).scale)
+    one = history(measured(1, Status.DISCARD, *samples)).yardstick.scale
+    assert one == pytest.approx(history(measured(1, Status.DISCARD, *samples), metric=up).yardstick.scale)
 
 
 # --- a cache of the log ------------------------------------------------------------------------------
@@ -238,8 +243,8 @@ logs = st.lists(
 def test_reading_the_log_again_gives_the_same_answers(experiments: list[Experiment]) -> None:
     live, read = history(*experiments), history(*(decode(encode(one)) for one in experiments))
     assert live.latest(99) == read.latest(99)
-    assert (live.scale, live.champion, live.profile, live.head) == (
-        read.scale,
+    assert (live.yardstick.scale, live.champion, live.profile, live.head) == (
+        read.yardstick.scale,
         read.champion,
         read.profile,
         read.head,

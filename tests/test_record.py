@@ -14,13 +14,18 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from optiloop.model import (
+    Compare,
     Cost,
     Experiment,
     GateResult,
     Interval,
+    Level,
     Measurement,
+    Noise,
     Pair,
+    Policy,
     Proposal,
+    Rule,
     Sample,
     Status,
 )
@@ -44,13 +49,30 @@ def interval(low: float | None, high: float | None) -> Interval:
     return Interval(min(first, last), max(first, last))
 
 
-samples = st.builds(Sample, st.dictionaries(texts, numbers, max_size=3), seconds, seconds)
+curves = st.lists(st.tuples(numbers, numbers), max_size=3).map(tuple)
+samples = st.builds(Sample, st.dictionaries(texts, numbers, max_size=3), seconds, seconds, curves)
+scales = st.floats(1e-12, 1e3)
+policies = st.builds(
+    Policy,
+    alpha=st.floats(0.001, 0.4),
+    kappa=scales,
+    max_pairs=st.integers(1, 99),
+    simplify=st.just(True),
+    margin=scales,
+) | st.builds(Policy, alpha=st.floats(0.001, 0.4))
+rules = st.builds(Rule, st.sampled_from(Noise), st.floats(0, 9), st.sampled_from(Compare), policies)
+levels = st.builds(Level, numbers, st.floats(0, 9), st.integers(1, 9), st.integers(1, 9), curves)
 measurements = st.builds(
     Measurement,
     st.lists(st.builds(Pair, samples, samples, st.booleans(), st.integers(0, 2**48)), max_size=3).map(tuple),
-    st.none() | st.floats(1e-12, 1e3),
+    st.none() | scales,
     st.none() | numbers,
     st.dictionaries(texts, st.tuples(numbers, numbers), max_size=2),
+    st.dictionaries(texts, scales, max_size=2),
+    st.none() | levels,
+    st.none() | samples,
+    st.none() | st.tuples(st.integers(0, 999), st.integers(0, 999)),
+    st.none() | rules,
 )
 experiments = st.builds(
     Experiment,

@@ -6,37 +6,57 @@ with ten experiments behind it as with ten thousand. It is a cache: reading the 
 
 from __future__ import annotations
 
-import math
-from collections import Counter, defaultdict, deque
-from collections.abc import Iterable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
 from statistics import median
 
-from optiloop.decide import OUT_OF_TIME, gains
+from optiloop.decide import OUT_OF_TIME, SIMPLER, gain_of
+from optiloop.memory.noise import Yardstick
 from optiloop.model import (
+    DEMOTION,
+    TAKES_BACK,
+    Baseline,
     Experiment,
     Lesson,
     Measurement,
     Metric,
-    Noise,
     Recall,
     Spent,
     Status,
 )
-from optiloop.stats import robust_scale, successive_nulls
-
-NULLS_KEPT = 200
-"""How many of the latest noise samples set the scale."""
 
 RAN = frozenset({Status.KEEP, Status.DISCARD, Status.GATE_FAILED, Status.CRASH, Status.VIOLATION})
 """Statuses whose experiment was run: their program's answer is known."""
 
 
-class History:
-    """The experiments of one campaign so far. `nulls` are the baseline's: log ratios of equal code."""
+@dataclass(frozen=True)
+class Kept:
+    """What is remembered of a keep, to measure it again: its commit, and the one it replaced."""
 
-    def __init__(self, metric: Metric, nulls: Iterable[float] = ()) -> None:
+    id: str
+    parent: str
+    commit: str
+    hypothesis: str
+    simpler: bool
+
+    @classmethod
+    def of(cls, experiment: Experiment) -> Kept:
+        return cls(
+            experiment.id,
+            experiment.parent,
+            experiment.commit or "",
+            experiment.hypothesis,
+            simpler=experiment.reason.startswith(SIMPLER),
+        )
+
+
+class History:
+    """The experiments of one campaign so far, upon what was measured of its baseline."""
+
+    def __init__(self, metric: Metric, baseline: Baseline | None = None) -> None:
         self._metric = metric
-        self._nulls = deque(nulls, maxlen=NULLS_KEPT)
+        self.yardstick = Yardstick(metric, baseline)
         self._lessons: list[Lesson] = []
         self._by_result: dict[str, int] = {}
         self._by_change: dict[str, int] = {}
@@ -51,6 +71,8 @@ class History:
         """The metric of the last keep when it was kept; None before the first."""
         self.profile: Mapping[str, float] = {}
         """The champion's secondary metrics at its latest measurement."""
+        self.standing: list[Kept] = []
+        """The keeps that were not taken back, oldest first."""
         self.barren = 0
         """How many of the latest experiments in a row were `no_proposal`."""
         self.since_keep = 0
@@ -64,13 +86,6 @@ class History:
         """The newest experiment's id; empty before the first."""
         return self._lessons[-1].id if self._lessons else ""
 
-    @property
-    def scale(self) -> float | None:
-        """Noise of one log ratio; None for a deterministic metric or before anything was measured."""
-        if self._metric.noise is Noise.DETERMINISTIC or not self._nulls:
-            return None
-        return robust_scale(self._nulls)
-
     def add(self, experiment: Experiment) -> None:
         """Take in the next experiment of the log."""
         index = len(self._lessons)
@@ -82,16 +97,26 @@ class History:
             self._by_tag[tag] = index
         self.statuses[experiment.status] += 1
         self.barren = self.barren + 1 if experiment.status is Status.NO_PROPOSAL else 0
-        self.since_keep = 0 if experiment.status is Status.KEEP else self.since_keep + 1
+        if DEMOTION not in experiment.tags:
+            self.since_keep = 0 if experiment.status is Status.KEEP else self.since_keep + 1
         self._count(experiment)
         if experiment.measurement is not None and experiment.status is not Status.VIOLATION:
             self._learn(experiment, experiment.measurement)
         if experiment.status is Status.KEEP:
             self.head = experiment.commit
+            self._keep(experiment)
+
+    def _keep(self, experiment: Experiment) -> None:
+        """Remember what a keep put in, or took back."""
+        if DEMOTION not in experiment.tags:
+            self.standing.append(Kept.of(experiment))
+            return
+        taken = {tag.removeprefix(TAKES_BACK) for tag in experiment.tags}
+        self.standing = [keep for keep in self.standing if keep.id not in taken]
 
     def _count(self, experiment: Experiment) -> None:
         kept = experiment.status is Status.KEEP
-        gain = math.log(experiment.effect) if kept and experiment.effect and experiment.effect > 0 else 0.0
+        gain = gain_of(experiment.effect, self._metric) if kept and experiment.effect is not None else 0.0
         for key in ((experiment.origin, None), (experiment.origin, experiment.family)):
             old = self._spent[key]
             self._spent[key] = Spent(
@@ -103,6 +128,7 @@ class History:
 
         Not of a violation: what it touched may have been the champion.
         """
+        self.yardstick.learn(experiment, measurement)
         if not measurement.pairs:
             return
         kept = experiment.status is Status.KEEP
@@ -113,8 +139,6 @@ class History:
         if kept:
             self.kept = self.champion
         self.profile = {key: values[kept] for key, values in measurement.secondary.items()}
-        if self._metric.noise is Noise.TIMING and experiment.status in (Status.KEEP, Status.DISCARD):
-            self._nulls.extend(successive_nulls(gains(measurement.pairs, self._metric)))
 
     # --- Recall -----------------------------------------------------------------------------------
 

@@ -6,9 +6,21 @@ import math
 import statistics
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from optiloop.model import Baseline, Claim, Cost, Experiment, Metric, Status
+from optiloop.decide import effect_of, gain_of
+from optiloop.model import (
+    DEMOTION,
+    TAKES_BACK,
+    Baseline,
+    Claim,
+    Compare,
+    Cost,
+    Experiment,
+    Metric,
+    Recheck,
+    Status,
+)
 
 
 @dataclass(frozen=True)
@@ -25,10 +37,28 @@ class Campaign:
     sandbox: str = "process"
     diff: str = ""
     alpha: float = 0.01
+    rechecks: Mapping[str, Recheck] = field(default_factory=dict)
 
     @property
     def keeps(self) -> tuple[Experiment, ...]:
         return tuple(experiment for experiment in self.experiments if experiment.status is Status.KEEP)
+
+    @property
+    def taken_back(self) -> Mapping[str, str]:
+        """Which keeps were taken back, by the id of the one that did."""
+        return {
+            tag.removeprefix(TAKES_BACK): keep.id
+            for keep in self.keeps
+            if DEMOTION in keep.tags
+            for tag in keep.tags
+            if tag.startswith(TAKES_BACK)
+        }
+
+    @property
+    def standing(self) -> tuple[Experiment, ...]:
+        """The keeps whose changes are in the champion: neither taken back nor a taking back."""
+        gone = self.taken_back
+        return tuple(keep for keep in self.keeps if DEMOTION not in keep.tags and keep.id not in gone)
 
     @property
     def last_keep(self) -> Experiment | None:
@@ -52,7 +82,11 @@ class Campaign:
     def verified(self) -> bool:
         """Whether a fresh measurement's interval excludes "no improvement"."""
         claim = self.fresh_claim
-        return claim is not None and claim.interval is not None and claim.interval.low > 1
+        if claim is None:
+            return False
+        if claim.interval is not None:
+            return claim.interval.low > 1
+        return claim.difference_interval is not None and claim.difference_interval.low > 0
 
     @property
     def champion_value(self) -> float | None:
@@ -68,19 +102,26 @@ class Campaign:
 
     @property
     def selection_estimate(self) -> float | None:
-        """The product of the keeps' effects: biased upward, for each was kept because it looked good."""
-        effects = [keep.effect for keep in self.keeps if keep.effect is not None and keep.effect > 0]
-        return math.exp(sum(map(math.log, effects))) if effects else None
+        """The keeps' effects together: biased upward, for each was kept because it looked good."""
+        effects = [keep.effect for keep in self.keeps if keep.effect is not None]
+        if self.metric.compare is Compare.RATIO:
+            effects = [effect for effect in effects if effect > 0]
+        total = math.fsum(gain_of(effect, self.metric) for effect in effects)
+        return effect_of(total, self.metric) if effects else None
 
     @property
     def tested(self) -> int:
         """How many experiments were measured: each had its chance to be kept by mistake."""
-        return sum(experiment.measurement is not None for experiment in self.experiments)
+        return sum(
+            experiment.measurement is not None and DEMOTION not in experiment.tags
+            for experiment in self.experiments
+        )
 
     @property
     def expected_false_keeps(self) -> float:
-        """What the keep rule bounds the expected number of wrong keeps by."""
-        return self.alpha * self.tested
+        """What the keep rule bounds the expected number of wrong keeps by: the sum of the tests' levels."""
+        rules = [e.measurement.rule for e in self.experiments if e.measurement and DEMOTION not in e.tags]
+        return math.fsum(rule.policy.alpha if rule else self.alpha for rule in rules)
 
     @property
     def statuses(self) -> Mapping[Status, int]:

@@ -6,12 +6,26 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from optiloop.decide import smallest_gain
-from optiloop.model import Baseline, Noise, Target
+from optiloop.decide import first_level, of_sample, smallest_gain
+from optiloop.model import Baseline, Compare, Noise, Target
 from optiloop.report import words
 
 KEEP_PAIRS = 8
 """Pairs a clear win takes: the e-process cannot reach 100 in fewer."""
+
+COSTLY_RUNS = 1.6
+"""Runs a costly candidate takes on average, and what one that is kept takes (simulated)."""
+
+COSTLY_KEEP_RUNS = 5
+
+COSTLY_SECONDS = 60.0
+"""Seconds of one sample from which pairs of every candidate are too dear."""
+
+QUICK_SECONDS = 2.0
+"""Seconds of one sample under which pairs cost so little that a remembered level is not worth its trust."""
+
+QUIETER = 3.0
+"""How much quieter CPU time must have been than the metric to be recommended."""
 
 FUTILE_PAIRS = 5
 """Pairs an equal candidate takes on average (simulated, docs/decision.md)."""
@@ -22,13 +36,20 @@ SHORT = 0.005
 
 @dataclass(frozen=True)
 class Check:
-    """A target's baseline in figures. `noise` is the sd of one log ratio; None for a deterministic metric."""
+    """A target's baseline in figures.
+
+    `kind` is the noise that target.toml states, `found` the one that was seen. `noise` is the sd of one
+    pair's gain, of one run where it is costly; None for a deterministic metric.
+    """
 
     target: str
     metric: str
     unit: str
     value: float
+    kind: str
+    found: str
     noise: float | None
+    relative: bool
     smallest_gain: float
     gate_seconds: float
     sample_seconds: float
@@ -43,14 +64,13 @@ class Check:
 
     def as_text(self) -> str:
         """The same for people."""
-        noise = (
-            "none: deterministic"
-            if self.noise is None
-            else f"{self.noise:.2%} between adjacent runs of equal code"
-        )
         rows = [
             ("baseline", f"{self.metric} {words.quantity(self.value, self.unit)}, all gates passed"),
-            ("noise", noise),
+            ("noise", self._noise()),
+            (
+                "kind of noise",
+                self.kind if self.kind == self.found else f"{self.kind}, but found {self.found}",
+            ),
             ("smallest gain", self._smallest()),
             ("one sample", words.duration(self.sample_seconds)),
             (
@@ -63,24 +83,38 @@ class Check:
         table = "\n".join(f"{name:<15}{said}" for name, said in rows)
         return f"{self.target} can be optimized.\n{table}"
 
+    def _noise(self) -> str:
+        if self.noise is None:
+            return "none: equal code gives equal numbers"
+        between = "of one run" if self.kind == Noise.COSTLY else "between adjacent runs of equal code"
+        return f"{self._effect(self.noise)} {between}"
+
     def _smallest(self) -> str:
         if self.smallest_gain == 0:
             return "any: the metric is exact, and min_effect asks for nothing"
-        return f"{self.smallest_gain:.2%}: less is not told from noise, or not worth a change"
+        return f"{self._effect(self.smallest_gain)}: less is not told from noise, or not worth a change"
+
+    def _effect(self, size: float) -> str:
+        return f"{size:.2%}" if self.relative else f"{size:.4g} {self.unit}".rstrip()
 
 
 def checked(target: Target, baseline: Baseline, *, gate_seconds: float) -> Check:
     """Draw the figures from a measured baseline. `gate_seconds` is what gates and hold-out took."""
-    pairs = 1.0 if baseline.scale is None else FUTILE_PAIRS
-    cycle = gate_seconds + 2 * pairs * baseline.seconds
-    keep = gate_seconds + (2 * KEEP_PAIRS if baseline.scale is not None else 3) * baseline.seconds
+    metric, relative = target.metric, target.metric.compare is Compare.RATIO
+    noise = _noise(target, baseline)
+    runs, keep_runs = _RUNS[metric.noise]
+    cycle, keep = (gate_seconds + count * baseline.seconds for count in (runs, keep_runs))
+    smallest = smallest_gain(metric, target.policy, noise)
     return Check(
         target=target.name,
-        metric=target.metric.name,
-        unit=target.metric.unit,
+        metric=metric.name,
+        unit=metric.unit,
         value=baseline.value,
-        noise=baseline.scale,
-        smallest_gain=math.expm1(smallest_gain(target.metric, target.policy, baseline.scale)),
+        kind=str(metric.noise),
+        found=str(_found(target, baseline)),
+        noise=noise,
+        relative=relative,
+        smallest_gain=math.expm1(smallest) if relative else smallest,
         gate_seconds=gate_seconds,
         sample_seconds=baseline.seconds,
         cycle_seconds=cycle,
@@ -90,23 +124,60 @@ def checked(target: Target, baseline: Baseline, *, gate_seconds: float) -> Check
     )
 
 
+_RUNS = {
+    Noise.TIMING: (2.0 * FUTILE_PAIRS, 2.0 * KEEP_PAIRS),
+    Noise.DETERMINISTIC: (2.0, 3.0),
+    Noise.COSTLY: (COSTLY_RUNS, COSTLY_KEEP_RUNS),
+}
+"""Runs of a candidate that is not kept, and of one that is."""
+
+
+def _noise(target: Target, baseline: Baseline) -> float | None:
+    if target.metric.noise is Noise.COSTLY:
+        return first_level([of_sample(sample, target.metric) for sample in baseline.samples]).sd
+    return baseline.scale
+
+
+def _found(target: Target, baseline: Baseline) -> Noise:
+    """The kind of noise that the baseline's own runs show."""
+    values = [sample.values[target.metric.name] for sample in baseline.samples]
+    same = len(set(values)) == 1 if values else not any(baseline.nulls)
+    if same:
+        return Noise.DETERMINISTIC
+    if target.metric.noise is Noise.COSTLY:
+        return Noise.TIMING if baseline.seconds < QUICK_SECONDS else Noise.COSTLY
+    return Noise.COSTLY if baseline.seconds > COSTLY_SECONDS else Noise.TIMING
+
+
 def _advice(target: Target, baseline: Baseline) -> list[str]:
     advice = []
+    found = _found(target, baseline)
     if not target.gates:
         advice.append("there is no [[gate]]: nothing but the metric says whether a candidate is right")
-    if target.metric.noise is Noise.TIMING and not any(baseline.nulls):
-        advice.append(
-            'equal code gave equal numbers: set noise = "deterministic" in [metric], it needs fewer runs'
-        )
-    if baseline.scale is not None and baseline.scale > 0.1:
-        advice.append(
-            "the noise is high: measure CPU time instead of wall time (optiloop.bench), or run longer"
-        )
+    if found is not target.metric.noise:
+        advice.append(f'{_WHY[found]}: set noise = "{found}" in [metric]')
+    if baseline.scale is not None and target.metric.compare is Compare.RATIO:
+        quieter = baseline.cpu_scale is not None and baseline.cpu_scale * QUIETER <= baseline.scale
+        if quieter and baseline.cpu_scale is not None:
+            advice.append(
+                f"the CPU time of the same runs varied by {baseline.cpu_scale:.2%} only: measure that "
+                "(optiloop.bench) where the metric is a time"
+            )
+        elif baseline.scale > 0.1:
+            advice.append(
+                "the noise is high: measure CPU time instead of wall time (optiloop.bench), or run longer"
+            )
     if target.metric.unit in _SECONDS and baseline.value * _SECONDS[target.metric.unit] < SHORT:
         advice.append(
             "the workload is short (under 5 ms): enlarge it until the code itself is what is measured"
         )
     return advice
 
+
+_WHY = {
+    Noise.DETERMINISTIC: "equal code gave equal numbers, and one run would do",
+    Noise.TIMING: "a sample is quick, and fresh pairs need no trust in a remembered level",
+    Noise.COSTLY: "a sample takes over a minute, and most candidates could be judged by one",
+}
 
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0}

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from optiloop.model import Status
 from optiloop.report.campaign import Campaign
-from optiloop.report.summary import improvement
-from optiloop.report.words import count, duration, money, one_line, quantity, ratio, shortened
+from optiloop.report.summary import again, improvement, rechecked
+from optiloop.report.words import count, duration, gained, money, one_line, quantity, shortened
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -72,6 +72,7 @@ def _headline(campaign: Campaign) -> Table:
         ("baseline", quantity(campaign.baseline_value, unit)),
         ("champion", quantity(campaign.champion_value, unit)),
         ("improvement", improvement(campaign)),
+        *([("rechecked", said)] if (said := rechecked(campaign)) else []),
         ("experiments", f"{len(campaign.experiments):,}: {_status_words(campaign)}"),
         (
             "spent",
@@ -100,8 +101,14 @@ def _keeps(campaign: Campaign) -> Table:
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     table.add_column("", justify="right", no_wrap=True)
     table.add_column("effect", justify="right", no_wrap=True)
+    table.add_column("again", justify="right", no_wrap=True)
     table.add_column("change", overflow="fold")
     for number, keep in newest:
         change = shortened(one_line(keep.hypothesis), 200)
-        table.add_row(Text(f"#{number}"), Text(ratio(keep.effect), style=STYLES[Status.KEEP]), Text(change))
+        table.add_row(
+            Text(f"#{number}"),
+            Text(gained(keep), style=STYLES[Status.KEEP]),
+            Text(again(campaign, keep)),
+            Text(change),
+        )
     return table

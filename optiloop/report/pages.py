@@ -17,7 +17,7 @@ from optiloop.model import Experiment, Status
 from optiloop.report import chart as picture
 from optiloop.report import words
 from optiloop.report.campaign import Campaign
-from optiloop.report.summary import improvement, proof
+from optiloop.report.summary import again, better, improvement, proof, rechecked
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -93,7 +93,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(md=md, fence=fence, number=words.number, duration=words.duration)
-    environment.globals.update(words=words, picture=picture, MEANINGS=MEANINGS, Status=Status)
+    environment.globals.update(words=words, picture=picture, MEANINGS=MEANINGS, Status=Status, again=again)
     return environment
 
 
@@ -105,6 +105,8 @@ def _view(campaign: Campaign) -> dict[str, object]:
     return {
         "campaign": campaign,
         "improvement": improvement(campaign),
+        "better": better(campaign),
+        "rechecked": rechecked(campaign),
         "proof": proof(campaign),
         "champion_diff": diff_lines(campaign.diff[:DIFF_CHARACTERS]),
         "champion_diff_text": campaign.diff[:DIFF_CHARACTERS],

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-from optiloop.model import Status
+from optiloop.model import Compare, Experiment, Status
 from optiloop.report.campaign import Campaign
-from optiloop.report.words import count, interval, ratio
+from optiloop.report.words import bounds, count, effect, ratio
 
 
 def status(campaign: Campaign) -> dict[str, object]:
@@ -31,6 +31,12 @@ def status(campaign: Campaign) -> dict[str, object]:
             "low": _finite(bounds.low) if bounds else None,
             "high": _finite(bounds.high) if bounds else None,
             "verified": campaign.verified,
+            "difference": claim.difference if claim else None,
+        },
+        "keeps": {
+            "standing": len(campaign.standing),
+            "measured_again": sum(keep.id in campaign.rechecks for keep in campaign.standing),
+            "taken_back": len(campaign.taken_back),
         },
         "duplicates_avoided": campaign.statuses[Status.DUPLICATE],
         "cost": {"usd": cost.usd, "tokens": cost.tokens},
@@ -41,9 +47,19 @@ def status(campaign: Campaign) -> dict[str, object]:
 
 def improvement(campaign: Campaign) -> str:
     """Say how many times better the champion is, and whether a fresh measurement proves it."""
-    claim = campaign.fresh_claim
-    better = f"{ratio(claim.ratio)} better, " if claim and claim.ratio is not None else ""
-    return better + proof(campaign)
+    return "".join((better(campaign), ", " if better(campaign) else "", proof(campaign)))
+
+
+def better(campaign: Campaign) -> str:
+    """How much better the champion is by its fresh measurement; empty where none says so."""
+    claim, metric = campaign.fresh_claim, campaign.metric
+    if claim is None:
+        return ""
+    if claim.ratio is not None and metric.compare is Compare.RATIO:
+        return f"{ratio(claim.ratio)} better"
+    if claim.difference is None:
+        return ""
+    return f"{effect(claim.difference, Compare.DIFFERENCE)} {metric.unit}".rstrip() + " better"
 
 
 def proof(campaign: Campaign) -> str:
@@ -53,13 +69,36 @@ def proof(campaign: Campaign) -> str:
     claim = campaign.fresh_claim
     if claim is None:
         return "not verified: the champion was not measured afresh against the baseline"
-    if claim.ratio is None or claim.interval is None:
-        return "not verified: the fresh measurement gives no ratio with an interval"
-    bounds = interval(claim.interval.low, claim.interval.high)
-    ends = f"95 % interval {bounds}, {count(claim.pairs, 'fresh pair')}"
-    if claim.interval.high < 1:
-        return f"not verified: measured to be worse ({ends})"
-    return f"{'verified' if campaign.verified else 'not verified'} ({ends})"
+    by_ratio = campaign.metric.compare is Compare.RATIO and claim.interval is not None
+    ends = claim.interval if by_ratio else claim.difference_interval
+    if ends is None:
+        return "not verified: the fresh measurement gives no interval"
+    compare = Compare.RATIO if by_ratio else Compare.DIFFERENCE
+    said = f"95 % interval {bounds(ends, compare)}, {count(claim.pairs, 'fresh pair')}"
+    if ends.high < (1 if by_ratio else 0):
+        return f"not verified: measured to be worse ({said})"
+    return f"{'verified' if campaign.verified else 'not verified'} ({said})"
+
+
+def rechecked(campaign: Campaign) -> str:
+    """Say how many keeps were measured again, and what came of it; empty where there is none."""
+    if not campaign.keeps:
+        return ""
+    known = [campaign.rechecks[keep.id] for keep in campaign.standing if keep.id in campaign.rechecks]
+    said = [f"{len(known)} of {count(len(campaign.standing), 'keep')} measured again"]
+    if shaky := sum(not recheck.holds for recheck in known):
+        said.append(f"{shaky} not shown to be better, but built upon")
+    if campaign.taken_back:
+        said.append(f"{len(campaign.taken_back)} taken back")
+    return ", ".join(said)
+
+
+def again(campaign: Campaign, keep: Experiment) -> str:
+    """What a keep showed when it was measured again: its effect, or that it was taken back."""
+    if keep.id in campaign.taken_back:
+        return "taken back"
+    recheck = campaign.rechecks.get(keep.id)
+    return effect(recheck.effect, campaign.metric.compare) if recheck else "–"
 
 
 def _finite(end: float) -> float | None:

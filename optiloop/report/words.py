@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from optiloop.model import Compare, Experiment, Interval
+
 
 def number(value: float | None) -> str:
     """Five significant digits, grouped; a dash where there is no number."""
@@ -30,6 +32,31 @@ def ratio(value: float | None) -> str:
 
 def interval(low: float, high: float) -> str:
     return f"{_ratio_digits(low)} to {_ratio_digits(high)}"
+
+
+def effect(value: float | None, compare: Compare = Compare.RATIO) -> str:
+    """An effect: `1.029×`, or `+0.25` in the metric's unit where values are compared by difference."""
+    if compare is Compare.RATIO or value is None:
+        return ratio(value)
+    return f"{value:+.5g}" if math.isfinite(value) else number(value)
+
+
+def bounds(ends: Interval, compare: Compare = Compare.RATIO) -> str:
+    """An interval of effects."""
+    if compare is Compare.RATIO:
+        return interval(ends.low, ends.high)
+    return f"{effect(ends.low, compare)} to {effect(ends.high, compare)}"
+
+
+def compared(experiment: Experiment) -> Compare:
+    """What the experiment's effect is: a ratio, unless its line says otherwise."""
+    rule = experiment.measurement.rule if experiment.measurement else None
+    return rule.compare if rule else Compare.RATIO
+
+
+def gained(experiment: Experiment) -> str:
+    """How much better the experiment's candidate was."""
+    return effect(experiment.effect, compared(experiment))
 
 
 def _ratio_digits(value: float) -> str:
