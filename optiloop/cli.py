@@ -480,7 +480,7 @@ def doctor(as_json: bool) -> None:
         click.echo(json_module.dumps(found))
         return
     for name, said in found.items():
-        click.echo(f"{name + ':':<12}{said}")
+        click.echo(f"{name + ':':<14}{said}")
 
 
 @cli.command(

@@ -14,6 +14,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from optiloop.bench import HAS_CPU_CLOCK
+from optiloop.bench.instructions import offered
 from optiloop.errors import UsageError
 from optiloop.sandbox import LEVEL
 from optiloop.targets import builtin_names, nearest, shipped
@@ -91,7 +92,7 @@ def diagnosis() -> dict[str, str]:
         "cores": str(os.cpu_count()),
         "sandbox": f"{LEVEL}: contains accidents; hostile code can read your files and use the network",
         "cpu clock": _CLOCKS[HAS_CPU_CLOCK],
-        "valgrind": _first_line("valgrind", "--version") or "not found (optional: instruction counts)",
+        "instructions": offered(),
         "disk": f"{shutil.disk_usage(Path.cwd()).free / 2**30:.1f} GiB free here",
         **{f"{kind}": ", ".join(names) or "none" for kind, names in catalogue().items()},
         "models": "none needed; this version has embedded proposers only",

@@ -333,7 +333,7 @@ def test_without_git(toy, tmp_path):
     assert (code, out) == (5, "")
     assert err == "optiloop: git is not installed or not on PATH; optiloop keeps its champions in git\n"
     assert not (toy / ".optiloop").exists()
-    assert "git:        not found" in shell("doctor", here=toy.parent, env=without)[1]
+    assert "git:          not found" in shell("doctor", here=toy.parent, env=without)[1]
 
 
 @pytest.fixture
