@@ -98,7 +98,13 @@ def measured(size: int) -> dict[str, float]:
         started = time.process_time()
         with Engine.opened(target, proposer) as engine:
             start = time.process_time() - started
-            engine.judge = judge = CountingJudge(target, engine.workspace.scratch, engine.workspace.sweep)
+            engine.judge = judge = CountingJudge(
+                target,
+                engine.workspace.scratch,
+                engine.workspace.sweep,
+                sandbox=engine.sandbox,
+                trees=engine.workspace.trees,
+            )
             bytes_before, proposed = log.stat().st_size, proposer.seconds
             own, children = _used()
             for _ in range(CYCLES):

@@ -15,7 +15,6 @@ from optiloop.errors import UsageError, WorkspaceError
 from optiloop.ledger import Ledger, write_atomically
 from optiloop.model import Baseline, Claim, Interval, Target
 from optiloop.report import Campaign
-from optiloop.sandbox import LEVEL
 from optiloop.workspace import Workspace, disk, locate
 
 
@@ -147,5 +146,4 @@ def read_campaign(target: Target) -> Campaign:
         baseline=calibration.baseline if calibration else None,
         claim=state.claim(),
         diff=unified(before, after),
-        sandbox=LEVEL,
     )

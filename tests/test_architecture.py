@@ -16,7 +16,7 @@ PACKAGE = Path(__file__).parents[1] / "optiloop"
 ROWS = (
     ("",),  # optiloop/__init__.py: the version; its public names are imported on first use
     ("model", "errors"),
-    ("diff", "record", "stats"),
+    ("diff", "record", "stats", "redact"),
     ("decide",),
     ("memory",),
     ("report",),
@@ -36,7 +36,19 @@ ROWS = (
 )
 """Each imports only from the rows above it, and from its own package. `testing` needs no cli."""
 
-PURE = ("model", "errors", "stats", "decide", "diff", "record", "memory", "report", "parsers", "stopping")
+PURE = (
+    "model",
+    "errors",
+    "stats",
+    "decide",
+    "diff",
+    "record",
+    "memory",
+    "report",
+    "parsers",
+    "redact",
+    "stopping",
+)
 WORLD = {
     "os",
     "time",

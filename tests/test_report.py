@@ -272,7 +272,14 @@ def tags_of(page: str) -> Tags:
 
 
 def hostile_campaign(text: str) -> Campaign:
-    everywhere = {"hypothesis": text, "reason": text, "family": text, "origin": text, "diff": text}
+    everywhere = {
+        "hypothesis": text,
+        "reason": text,
+        "family": text,
+        "origin": text,
+        "diff": text,
+        "sandbox": text,
+    }
     rows = [replace(row, **everywhere) for row in SMALL.experiments]  # type: ignore[arg-type]
     metric = replace(METRIC, name=text or "m", unit=text)
     return replace(
@@ -281,7 +288,6 @@ def hostile_campaign(text: str) -> Campaign:
         target=text,
         goal=text,
         metric=metric,
-        sandbox=text,
         editable=(text,),
         diff=text,
     )

@@ -22,7 +22,6 @@ class Campaign:
     baseline: Baseline | None = None
     claim: Claim | None = None
     editable: tuple[str, ...] = ()
-    sandbox: str = "process"
     diff: str = ""
     alpha: float = 0.01
 
@@ -53,6 +52,12 @@ class Campaign:
         """Whether a fresh measurement's interval excludes "no improvement"."""
         claim = self.fresh_claim
         return claim is not None and claim.interval is not None and claim.interval.low > 1
+
+    @property
+    def sandbox(self) -> str:
+        """The levels that contained its commands, in the order of their first use."""
+        levels = dict.fromkeys(experiment.sandbox for experiment in self.experiments)
+        return ", ".join(level or "not known" for level in levels) or "not used yet"
 
     @property
     def champion_value(self) -> float | None:

@@ -35,6 +35,7 @@ class Check:
     cycle_seconds: float
     keep_seconds: float
     night: int
+    sandbox: str
     advice: tuple[str, ...]
 
     def as_json(self) -> dict[str, Any]:
@@ -58,6 +59,7 @@ class Check:
                 f"about {words.duration(self.cycle_seconds)}, a keep {words.duration(self.keep_seconds)}",
             ),
             ("eight hours", f"about {self.night:,} experiments"),
+            ("sandbox", self.sandbox),
             *(("advice", line) for line in self.advice),
         ]
         table = "\n".join(f"{name:<15}{said}" for name, said in rows)
@@ -69,7 +71,7 @@ class Check:
         return f"{self.smallest_gain:.2%}: less is not told from noise, or not worth a change"
 
 
-def checked(target: Target, baseline: Baseline, *, gate_seconds: float) -> Check:
+def checked(target: Target, baseline: Baseline, *, gate_seconds: float, sandbox: str) -> Check:
     """Draw the figures from a measured baseline. `gate_seconds` is what gates and hold-out took."""
     pairs = 1.0 if baseline.scale is None else FUTILE_PAIRS
     cycle = gate_seconds + 2 * pairs * baseline.seconds
@@ -86,6 +88,7 @@ def checked(target: Target, baseline: Baseline, *, gate_seconds: float) -> Check
         cycle_seconds=cycle,
         keep_seconds=keep,
         night=int(8 * 3600 / cycle) if cycle > 0 else 0,
+        sandbox=sandbox,
         advice=tuple(_advice(target, baseline)),
     )
 
