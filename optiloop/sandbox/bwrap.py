@@ -9,6 +9,7 @@ on a socket how the command ended, and waits until the engine has counted what t
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import site
@@ -86,10 +87,10 @@ class Bubble:
             self._said += self._line.recv(16)
         return self.was_made or has_ended(self.process.pid)
 
-    def members(self) -> set[int]:
+    def members(self, most: float = math.inf) -> set[int]:
         """All in its process namespace but process 1, which is the shell."""
         shell = self._shell_pid()
-        return processes.tree({shell}) - {shell} if shell else set()
+        return processes.tree({shell}, most + 1) - {shell} if shell else set()
 
     def left(self) -> list[int]:
         return processes.alive(self.members())

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -19,7 +18,7 @@ from optiloop.model import Command, Seconds
 from optiloop.sandbox import Sandbox, bwrap
 from optiloop.sandbox.command import last_line
 
-LEVELS: Mapping[str, str] = {
+LEVELS: dict[str, str] = {
     "bwrap": "no network, no home, no log, no other process; writes its own copy and a temporary folder only",
     "process": "contains accidents; hostile code can read your files and use the network",
 }

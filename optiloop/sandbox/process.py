@@ -5,6 +5,7 @@ It contains accidents. Hostile code can read the user's files, use the network a
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 from collections.abc import Iterable, Mapping
@@ -30,7 +31,7 @@ class Plain:
         )
         self._notice = exit_notice(self.process.pid)
         if not limits.BY_SHELL:
-            limits.impose(limited, self.process.pid)
+            limits.impose({**limited, processes.RLIMIT_LOCKS: processes.brand()}, self.process.pid)
 
     def wakes(self) -> Iterable[int]:
         return () if self._notice is None else (self._notice,)
@@ -38,8 +39,8 @@ class Plain:
     def ended(self) -> bool:
         return has_ended(self.process.pid)
 
-    def members(self) -> set[int]:
-        return processes.tree({self.process.pid, *self._strays()})
+    def members(self, most: float = math.inf) -> set[int]:
+        return processes.tree({self.process.pid, *self._strays()}, most)
 
     def left(self) -> list[int]:
         strays = self._strays()

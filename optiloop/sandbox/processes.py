@@ -7,7 +7,9 @@ groups are killed.
 from __future__ import annotations
 
 import ctypes
+import math
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -34,15 +36,24 @@ def children(pid: int | str = "self") -> set[int]:
     return found
 
 
-def tree(roots: Iterable[int]) -> set[int]:
-    """These processes and all their descendants, zombies too."""
+def tree(roots: Iterable[int], most: float = math.inf) -> set[int]:
+    """These processes and all their descendants, zombies too; one above `most` is enough."""
     found, pending = set[int](), list(roots)
-    while pending:
+    while pending and len(found) <= most:
         pid = pending.pop()
         if pid not in found:
             found.add(pid)
             pending += children(pid)
     return found
+
+
+def tasks() -> int:
+    """How many threads this machine runs: one cheap read. 0 where the system does not tell."""
+    try:
+        with open("/proc/loadavg", "rb", buffering=0) as file:
+            return int(file.readall().split()[3].partition(b"/")[2])
+    except OSError:
+        return 0
 
 
 def alive(pids: Iterable[int]) -> list[int]:
@@ -98,27 +109,43 @@ def kill_strays(own: set[int]) -> None:
                 os.waitpid(pid, 0)
 
 
+RLIMIT_LOCKS = 10
+"""A limit that Linux has ignored since 2.4.25, but hands from parent to child: a brand."""
+
 # A process that outlives a killed engine just long enough to kill the commands it left behind: found by a
-# token in their environment, so that daemons in sessions of their own are found too. Without a preexec_fn
-# commands are started by vfork, whose cost does not grow with the engine's memory.
+# token in their environment, or by their brand, which daemons with an empty environment keep. Without a
+# preexec_fn commands are started by vfork, whose cost does not grow with the engine's memory.
 _WATCHMAN = """
 import os, signal, sys, time
-mark = sys.argv[1].encode()
+mark, brand = (word.encode() for word in sys.argv[1:])
+
+def ours(pid):
+    with open(f"/proc/{pid}/limits", "rb") as file:
+        if brand in file.read().partition(b"Max file locks")[2].split(bytes([10]))[0].split():
+            return True
+    with open(f"/proc/{pid}/environ", "rb") as file:
+        return mark in file.read().split(bytes(1))
+
 os.read(0, 1)
 for _ in range(50):
     found = False
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
-            with open(f"/proc/{pid}/environ", "rb") as file:
-                if mark in file.read().split(bytes(1)):
-                    os.kill(int(pid), signal.SIGKILL)
-                    found = True
+            if int(pid) != os.getpid() and ours(pid):
+                os.kill(int(pid), signal.SIGKILL)
+                found = True
         except OSError:
             continue
     if not found:
         break
     time.sleep(0.05)
 """
+
+
+@cache
+def brand() -> int:
+    """A number that no other engine's commands have as their limit of file locks."""
+    return secrets.randbits(60) | 1 << 60
 
 
 @cache
@@ -134,7 +161,7 @@ def lifeline() -> subprocess.Popen[bytes] | None:
     prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
     return subprocess.Popen(
-        [sys.executable, "-I", "-S", "-c", _WATCHMAN, f"{MARK}={token()}"],
+        [sys.executable, "-I", "-S", "-c", _WATCHMAN, f"{MARK}={token()}", str(brand())],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

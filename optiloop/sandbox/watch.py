@@ -5,6 +5,7 @@ How a command was started is the level's (`Running`); what may become of it is s
 
 from __future__ import annotations
 
+import math
 import os
 import selectors
 import subprocess
@@ -23,7 +24,7 @@ OUTPUT_FLOOD = 64 * 2**20
 GRACE: Seconds = Seconds(0.5)
 """How long a command's own helpers may take to end after it: multiprocessing ends its trackers so."""
 
-CENSUS: Seconds = Seconds(0.1)
+CENSUS: Seconds = Seconds(0.02)
 """How often processes and disk are looked at. They are counted from outside: RLIMIT_NPROC counts the user's
 other processes as well and binds no root, and RLIMIT_FSIZE bounds one file, not a thousand."""
 
@@ -42,8 +43,8 @@ class Running(Protocol):
     def ended(self) -> bool:
         """Whether the command itself has ended, whatever it left."""
 
-    def members(self) -> set[int]:
-        """The processes that run now on its behalf, as far as they are known, zombies too."""
+    def members(self, most: float = math.inf) -> set[int]:
+        """The processes that run now on its behalf, zombies too; no more than one above `most`."""
 
     def left(self) -> list[int]:
         """Those that are alive though the command has ended."""
@@ -139,17 +140,23 @@ class _Bounds:
         self._due = time.monotonic() + CENSUS
         self._began = time.time()
         self._free = [_free(folder) for folder in folders]
+        self._tasks = processes.tasks()
 
     def broken(self) -> str:
         """Why it must be killed; empty where it keeps to its bounds, or where they are not due yet."""
         if time.monotonic() < self._due:
             return ""
         self._due = time.monotonic() + CENSUS
-        if len(self._running.members()) > self._confinement.processes:
+        if self._too_many():
             return f"killed: more than {self._confinement.processes} processes"
         if self._written() > self._confinement.disk:
             return f"killed: wrote more than {_shown(self._confinement.disk)} to disk"
         return ""
+
+    def _too_many(self) -> bool:
+        """Whether it has too many processes. They are only counted when the machine has that many more."""
+        most, now = self._confinement.processes, processes.tasks()
+        return (not now or now - self._tasks >= most) and len(self._running.members(most)) > most
 
     def _written(self) -> int:
         """Bytes added to the folders. Files are only looked at where the disk is that much fuller."""
