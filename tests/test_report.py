@@ -85,6 +85,7 @@ def experiment(number: int, word: Status, **facts: object) -> Experiment:
         evidence=None,
         seconds=2.0,
         seed=number,
+        sandbox="process",
     )
     return replace(plain, **facts)  # type: ignore[arg-type]
 

@@ -20,7 +20,7 @@ from functools import cache
 from optiloop.sandbox.command import MARK, token
 
 _PR_SET_DUMPABLE, _PR_SET_CHILD_SUBREAPER = 4, 36  # prctl(2)
-_ROUNDS = 200
+_ROUNDS = 1000
 """Generations of forks that are followed; each round kills all that are there."""
 
 
@@ -97,12 +97,16 @@ def reap(pids: Iterable[int]) -> None:
 
 
 def kill_strays(own: set[int]) -> None:
-    """Kill and reap what a command left running, in whatever session: orphans became our children."""
+    """Kill and reap what a command left running, in whatever session: orphans became our children.
+
+    A whole generation is killed before the next is looked for: walking down the tree of a fork bomb takes
+    longer than it takes to double.
+    """
     for _ in range(_ROUNDS):
         strays = children() - own
         if not strays:
             return
-        for pid in tree(strays):
+        for pid in strays:
             kill(pid)
         for pid in strays:
             with suppress(ChildProcessError):
