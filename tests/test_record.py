@@ -208,7 +208,8 @@ def test_the_chain_is_over_the_line_without_its_newline() -> None:
 
 
 def test_a_line_older_than_sandbox_levels_is_read() -> None:
-    experiment = replace(experiment_of(), sandbox="bwrap")
+    proposal = Proposal({"a.py": "2\n"}, "why", "who")
+    experiment = replace(experiment_of(proposal, {"a.py": "1\n"}), sandbox="bwrap")
     assert decode(encode(experiment)).sandbox == "bwrap"
     old = as_json(experiment)
     del old["sandbox"]
