@@ -72,15 +72,19 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     options.add_argument("--sizes", type=int, nargs="+", default=[100, 10_000])
+    options.add_argument("--sandbox", default="process", help="the level: what it costs is the engine's too")
     options.add_argument("--one", type=int, help=argparse.SUPPRESS)
     chosen = options.parse_args()
     if chosen.one is not None:
-        print(json.dumps(measured(chosen.one)))
+        print(json.dumps(measured(chosen.one, chosen.sandbox)))
         return 0
     print("experiments  engine CPU/cycle  of it git+forks  bytes/cycle  start (reads log)  peak memory")
     for size in chosen.sizes:
         done = subprocess.run(
-            (sys.executable, __file__, "--one", str(size)), capture_output=True, text=True, check=True
+            (sys.executable, __file__, "--one", str(size), "--sandbox", chosen.sandbox),
+            capture_output=True,
+            text=True,
+            check=True,
         )
         found = json.loads(done.stdout)
         print(
@@ -91,21 +95,27 @@ def main() -> int:
     return 0
 
 
-def measured(size: int) -> dict[str, float]:
+def measured(size: int, sandbox: str) -> dict[str, float]:
     """Run CYCLES cycles on top of a log of `size` experiments."""
     with tempfile.TemporaryDirectory() as scratch:
         target = load_target(toy.write_target(Path(scratch) / "toy"))
         proposer = Timed(Replay(str(toy.write_candidates(Path(scratch) / "candidates.jsonl", CYCLES + 1))))
-        with Engine.opened(target, proposer) as engine:
+        with Engine.opened(target, proposer, sandbox=sandbox) as engine:
             engine.prepare()
             first = engine.cycle()
             assert first is not None
         log = Path(scratch) / "toy" / ".optiloop" / "toy" / "experiments.jsonl"
         _lengthen(log, first, size)
         started = time.process_time()
-        with Engine.opened(target, proposer) as engine:
+        with Engine.opened(target, proposer, sandbox=sandbox) as engine:
             start = time.process_time() - started
-            engine.judge = judge = CountingJudge(target, engine.workspace.scratch, engine.workspace.sweep)
+            engine.judge = judge = CountingJudge(
+                target,
+                engine.workspace.scratch,
+                engine.workspace.sweep,
+                sandbox=engine.sandbox,
+                trees=engine.workspace.trees,
+            )
             bytes_before, proposed = log.stat().st_size, proposer.seconds
             own, children = _used()
             for _ in range(CYCLES):

@@ -39,6 +39,7 @@ T = TypeVar("T")
 
 INTERRUPTED = 130
 PROPOSERS = ("portfolio", "rewrite", "tune", "replay:", "human")
+SANDBOXES = ("auto", "bwrap", "process")
 FORMATS = ("terminal", "md", "html", "tsv", "json")
 
 
@@ -97,6 +98,13 @@ proposer_option = click.option(
 seed_option = click.option(
     "--seed", type=int, default=0, show_default=True, help="Seed of proposers that draw lots."
 )
+sandbox_option = click.option(
+    "--sandbox",
+    type=click.Choice(SANDBOXES),
+    default="auto",
+    show_default=True,
+    help="Demand a level; auto takes the strongest there is (`optiloop doctor`).",
+)
 fresh_option = click.option("--fresh", is_flag=True, help="Set the earlier campaign aside and begin anew.")
 
 
@@ -144,6 +152,7 @@ def cli() -> None:
 @click.option("--until", help="End when the champion reaches a goal, as in 'combined_us <= 9000'.")
 @click.option("--plateau", type=click.IntRange(min=1), help="End after this many experiments without a keep.")
 @seed_option
+@sandbox_option
 @fresh_option
 @json_option
 def run(
@@ -155,6 +164,7 @@ def run(
     until: str | None,
     plateau: int | None,
     seed: int,
+    sandbox: str,
     fresh: bool,
     as_json: bool,
 ) -> None:
@@ -171,7 +181,7 @@ def run(
     except ValueError as error:
         raise UsageError(f"--until: {error}") from None
     limits = Limits(cycles, seconds or found.budget.run, usd, goal, plateau)
-    with _opened(found, proposer, seed=seed, fresh=fresh) as engine:
+    with _opened(found, proposer, seed=seed, fresh=fresh, sandbox=sandbox) as engine:
         gave_up = _campaign(engine, limits, _style(proposer, as_json=as_json))
     _print_result(found, as_json=as_json)
     if gave_up:
@@ -185,8 +195,9 @@ def run(
 @click.option("--interactive", is_flag=True, help="Show the change and ask before it is run.")
 @proposer_option
 @seed_option
+@sandbox_option
 @json_option
-def step(target: str, interactive: bool, proposer: str, seed: int, as_json: bool) -> None:
+def step(target: str, interactive: bool, proposer: str, seed: int, sandbox: str, as_json: bool) -> None:
     """Run one experiment on TARGET."""
     from optiloop.live import one_line, opened
     from optiloop.stopping import Limits
@@ -194,7 +205,8 @@ def step(target: str, interactive: bool, proposer: str, seed: int, as_json: bool
     found = _begin(target)
     # The live view would draw over the question.
     style = "lines" if interactive else _style(proposer, as_json=as_json)
-    with _opened(found, proposer, seed=seed, review=_ask if interactive else None) as engine:
+    review = _ask if interactive else None
+    with _opened(found, proposer, seed=seed, review=review, sandbox=sandbox) as engine:
         number = len(engine.history())
         with opened(style, engine, Limits(cycles=1)) as view:
             view.baseline(engine.prepare().value)
@@ -210,18 +222,20 @@ def step(target: str, interactive: bool, proposer: str, seed: int, as_json: bool
     epilog=_examples("optiloop check targets/text_processor", "optiloop check my_target --json"),
 )
 @target_argument
+@sandbox_option
 @fresh_option
 @json_option
-def check(target: str, fresh: bool, as_json: bool) -> None:
+def check(target: str, sandbox: str, fresh: bool, as_json: bool) -> None:
     """Can TARGET be optimized? Run its gates and its metric against itself.
 
     Shows the noise, the smallest gain that can be told from it, and what a cycle costs.
     """
     from optiloop.report.check import checked
 
-    with _opened(_begin(target), "portfolio", fresh=fresh) as engine:
+    with _opened(_begin(target), "portfolio", fresh=fresh, sandbox=sandbox) as engine:
         baseline = _progress(engine, engine.calibrate)
-        found = checked(engine.target, baseline, gate_seconds=engine.judge.gate_seconds)
+        level, seconds = engine.sandbox.level, engine.judge.gate_seconds
+        found = checked(engine.target, baseline, gate_seconds=seconds, sandbox=level)
     click.echo(json_module.dumps(found.as_json()) if as_json else found.as_text())
 
 
@@ -318,8 +332,9 @@ def report(target: str, form: str, as_json: bool, output: str | None) -> None:
     epilog=_examples("optiloop verify targets/text_processor", "optiloop verify my_target --json"),
 )
 @target_argument
+@sandbox_option
 @json_option
-def verify(target: str, as_json: bool) -> None:
+def verify(target: str, sandbox: str, as_json: bool) -> None:
     """Check TARGET's log against itself and the branch, and measure the champion again.
 
     The hash chain of the log, each kept commit against its line and its diff, gates and hold-out of the
@@ -329,7 +344,7 @@ def verify(target: str, as_json: bool) -> None:
 
     found_target = _find(target)
     _read(found_target)  # raises where there is nothing to verify
-    with _opened(found_target, "portfolio") as engine:
+    with _opened(found_target, "portfolio", sandbox=sandbox) as engine:
         found = _progress(engine, lambda: verified(engine))
     click.echo(json_module.dumps(found.as_json()) if as_json else found.as_text())
     if found.fault is not None:
@@ -508,14 +523,16 @@ def _opened(
     seed: int = 0,
     fresh: bool = False,
     review: Callable[[Proposal, str], bool] | None = None,
+    sandbox: str = "auto",
 ) -> Iterator[Engine]:
     from optiloop.loop import Engine
     from optiloop.proposers import find_proposer
 
+    found = find_proposer(proposer)
     with (
         _interruptible(),
         _disk(),
-        Engine.opened(target, find_proposer(proposer), seed=seed, fresh=fresh, review=review) as engine,
+        Engine.opened(target, found, seed=seed, fresh=fresh, review=review, sandbox=sandbox) as engine,
     ):
         for note in engine.notes():
             _echo_err(note)

@@ -6,6 +6,7 @@ Everything a cycle knows comes from the disk; what is held in memory is a cache 
 from __future__ import annotations
 
 import hashlib
+import os
 import platform
 import secrets
 import socket
@@ -45,7 +46,9 @@ from optiloop.model import (
 )
 from optiloop.parsers import MetricError, metric_line
 from optiloop.record import RecordError, decode, encode
-from optiloop.sandbox import last_line, private_folder, run
+from optiloop.redact import redactor
+from optiloop.sandbox import Sandbox, last_line, private_folder
+from optiloop.sandbox.probe import AUTO, choose
 from optiloop.state import Calibration, State
 from optiloop.workspace import Place, Workspace, locate, locked
 
@@ -67,7 +70,7 @@ class Engine:
     """Runs experiments on one target with one proposer. Make it with `Engine.opened`.
 
     `seed` makes proposers that draw lots repeatable. `review` is asked before a novel proposal is run;
-    a proposal it declines is logged as a discard.
+    a proposal it declines is logged as a discard. `sandbox` demands a level, `auto` takes the best there is.
     """
 
     def __init__(
@@ -78,6 +81,7 @@ class Engine:
         *,
         seed: int = 0,
         review: Callable[[Proposal, str], bool] | None = None,
+        sandbox: str = AUTO,
     ) -> None:
         self.target = target
         self.proposer = proposer
@@ -89,7 +93,15 @@ class Engine:
         )
         self.ledger = Ledger(place.home / "experiments.jsonl")
         self.state = State(place.home)
-        self.judge = Judge(target, self.workspace.scratch, sweep=self.workspace.sweep)
+        self.sandbox = Sandbox.of(target, choose(sandbox), secret=(place.home.parent,))
+        self.judge = Judge(
+            target,
+            self.workspace.scratch,
+            sweep=self.workspace.sweep,
+            sandbox=self.sandbox,
+            trees=self.workspace.trees,
+        )
+        self._redact = redactor(os.environ)
         self._history: History | None = None
         self._origin: Mapping[str, str] = {}
         self._diagnosed: tuple[str, str] = ("", "")
@@ -104,14 +116,15 @@ class Engine:
         seed: int = 0,
         fresh: bool = False,
         review: Callable[[Proposal, str], bool] | None = None,
+        sandbox: str = AUTO,
     ) -> Iterator[Engine]:
         """Take the lock, put the disk in order, and go on where the last loop ended, or begin.
 
         `fresh` first sets an earlier campaign aside, whole. Raises WorkspaceError where another loop
-        works, LedgerError where the log is broken.
+        works, LedgerError where the log is broken, UsageError where the sandbox demanded is not to be had.
         """
         place = locate(target.root, target.name, target.editable[0])
-        engine = cls(target, proposer, place, seed=seed, review=review)
+        engine = cls(target, proposer, place, seed=seed, review=review, sandbox=sandbox)
         with locked(place, since=now()):
             if fresh:
                 engine.workspace.archive()
@@ -198,6 +211,7 @@ class Engine:
 
     def _attempt(self, source: Mapping[str, str], parent: str, history: History) -> Attempt | None:
         self.judge.artifacts.clear()
+        self.judge.leftovers.clear()
         self.judge.phase = "proposing"
         try:
             proposal = self.proposer.propose(self.brief(source, parent, history))
@@ -264,8 +278,10 @@ class Engine:
         if self._diagnosed[0] != parent:
             self.judge.phase = "diagnosing"
             with private_folder(self.workspace.scratch) as private:
-                outcome = run(self.target.diagnose, self.workspace.trial, private=private)
-            self._diagnosed = (parent, outcome.stdout if outcome.ok else "")
+                outcome = self.sandbox.run(
+                    self.target.diagnose, self.workspace.trial, private=private, tree=self.workspace.trees[1]
+                )
+            self._diagnosed = (parent, self._redact(outcome.stdout) if outcome.ok else "")
             self.workspace.restore()
         return self._diagnosed[1]
 
@@ -299,7 +315,9 @@ class Engine:
         return Finding(verdict, gates, measurement)
 
     def _touched(self, proposal: Proposal) -> str:
-        """Say which files the candidate changed that it must not, its own text included."""
+        """Say what the candidate did that it must not: change files, its own too, or leave processes."""
+        if left := self.judge.leftovers.get(self.workspace.trial):
+            return left
         touched = self.workspace.tampered() or self.workspace.staged_differs(proposal.edits)
         return f"running it changed {', '.join(touched[:3])}" if touched else ""
 
@@ -314,22 +332,23 @@ class Engine:
             target=self.target.name,
             parent=parent,
             status=verdict.status,
-            reason=verdict.reason,
+            reason=self._redact(verdict.reason),
             origin=proposal.origin,
             family=proposal.family,
-            hypothesis=proposal.hypothesis,
+            hypothesis=self._redact(proposal.hypothesis),
             tags=proposal.tags,
             cost=proposal.cost,
             result=attempt.result,
             change=attempt.change,
             diff=unified(source, {**source, **allowed}),
-            gates=attempt.finding.gates,
+            gates=tuple(replace(gate, reason=self._redact(gate.reason)) for gate in attempt.finding.gates),
             measurement=attempt.finding.measurement,
             effect=verdict.effect,
             interval=verdict.interval,
             evidence=verdict.evidence,
             seconds=seconds,
             seed=_cycle_seed(self.seed, len(history)),
+            sandbox=self.sandbox.level,
         )
 
     def _save_artifacts(self, name: str) -> None:
@@ -340,7 +359,7 @@ class Engine:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             for file, text in self.judge.artifacts.items():
-                (folder / file.replace("/", "_")).write_text(_cut(text), encoding="utf-8")
+                (folder / file.replace("/", "_")).write_text(_cut(self._redact(text)), encoding="utf-8")
         except OSError as error:
             raise WorkspaceError(f"{folder}: {error.strerror}; free space, then run again") from None
 
@@ -394,7 +413,7 @@ class Engine:
 
         Raises TargetError where the baseline fails its gates or gives no number.
         """
-        known, judge = self.state.calibration(), _judge_digest(self.target)
+        known, judge = self.state.calibration(), _judge_digest(self.target, self.sandbox)
         if known and known.judge == judge and known.baseline.commit == self.workspace.root_commit:
             return known.baseline
         return self.calibrate()
@@ -407,13 +426,16 @@ class Engine:
         if head != root:
             folder = self.workspace.trial
             self.workspace.stage(self.workspace.source_at(root))
+        self.judge.leftovers.clear()
         baseline, numbers = self.judge.baseline(folder, self.workspace.trial, root)
         if head == root and (touched := self.workspace.tampered()):
             raise TargetError(
                 f"{self.target.name}: its own commands change {', '.join(touched[:3])}, which no candidate "
                 "may; have them write new files, or name a result file as `file` in [metric]"
             )
-        self.state.save_calibration(Calibration(baseline, numbers, _judge_digest(self.target)))
+        if left := next(iter(self.judge.leftovers.values()), ""):
+            raise TargetError(f"{self.target.name}: {left}; a command must end what it starts")
+        self.state.save_calibration(Calibration(baseline, numbers, _judge_digest(self.target, self.sandbox)))
         self._history = None
         self.workspace.restore()
         return baseline
@@ -505,9 +527,18 @@ def _shown(path: Path) -> str:
         raise TargetError(f"{path.name}: context file: {error.strerror}") from None
 
 
-def _judge_digest(target: Target) -> str:
-    """What a baseline's number depends on beside its code: the judge's words, interpreter and machine."""
-    words = (target.metric, target.gates, target.guards, target.holdout, sys.version, platform.machine())
+def _judge_digest(target: Target, sandbox: Sandbox) -> str:
+    """What a baseline's number depends on beside its code: judge, sandbox, interpreter and machine."""
+    words = (
+        sandbox.level,
+        target.sandbox,
+        target.metric,
+        target.gates,
+        target.guards,
+        target.holdout,
+        sys.version,
+        platform.machine(),
+    )
     return hashlib.sha256(repr((*words, socket.gethostname())).encode()).hexdigest()[:16]
 
 

@@ -44,7 +44,7 @@ from optiloop.model import (
     Verdict,
 )
 from optiloop.parsers import MetricError, parse, partial_lines
-from optiloop.sandbox import Outcome, last_line, private_folder, run, shown
+from optiloop.sandbox import Outcome, Sandbox, last_line, private_folder, shown
 from optiloop.stats import median_interval, robust_scale
 
 BASELINE_PAIRS = 6
@@ -77,7 +77,8 @@ class Judge:
 
     `scratch` is where commands get their private folders. `phase` says in a few words what is being
     done now, for whoever looks. `artifacts` collects the output of what
-    failed, by name, for the log's neighbour files; the caller clears it.
+    failed, by name, for the log's neighbour files, and `leftovers` who left processes behind, by folder;
+    the caller clears both.
     """
 
     target: Target
@@ -90,6 +91,10 @@ class Judge:
     gate_seconds: float = 0.0
     """What the baseline's gates and hold-out took."""
     artifacts: dict[str, str] = field(default_factory=dict)
+    sandbox: Sandbox = field(default_factory=Sandbox)
+    trees: tuple[Path, ...] = ()
+    """The folders that a command may write to, each whole: the one that holds its working folder."""
+    leftovers: dict[Path, str] = field(default_factory=dict)
     _known: dict[str, tuple[Sample, dict[str, float]]] = field(default_factory=dict)
 
     # --- gates -------------------------------------------------------------------------------------
@@ -333,8 +338,12 @@ class Judge:
         watch: Callable[[str], str] | None = None,
     ) -> Outcome:
         self.sweep()
+        tree = next((tree for tree in self.trees if folder.is_relative_to(tree)), None)
         with private_folder(self.scratch) as private:
-            return run(command, folder, private=private, env=env, watch=watch)
+            outcome = self.sandbox.run(command, folder, private=private, tree=tree, env=env, watch=watch)
+        if outcome.left:
+            self.leftovers.setdefault(folder, f"{shown(command.line)} {outcome.leftovers()}")
+        return outcome
 
 
 @dataclass

@@ -142,6 +142,23 @@ class Budget:
 
 
 @dataclass(frozen=True)
+class Confinement:
+    """What a target's commands may use; docs/security.md says which level enforces what.
+
+    `memory` is per process and None three quarters of the machine's; `disk` is what one command may add.
+    Both are bytes. Paths are absolute, or relative to the target's folder. `pass_env` names variables.
+    """
+
+    network: bool = False
+    memory: int | None = None
+    processes: int = 512
+    disk: int = 4 * 2**30
+    read_only: tuple[str, ...] = ()
+    writable: tuple[str, ...] = ()
+    pass_env: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Target:
     """What may be edited, how it is judged right, and how it is judged better.
 
@@ -161,6 +178,7 @@ class Target:
     policy: Policy = Policy()
     budget: Budget = Budget()
     files_per_change: int = 1
+    sandbox: Confinement = Confinement()
 
 
 # --- between loop and proposer -----------------------------------------------------------------------
@@ -435,6 +453,8 @@ class Experiment:
     seed: int
     commit: str | None = None
     previous: str = ""
+    sandbox: str = ""
+    """The level that contained its commands; empty in logs that did not say yet."""
 
 
 @dataclass(frozen=True)

@@ -103,6 +103,7 @@ def as_json(experiment: Experiment) -> dict[str, Any]:
         "measurement": _measurement_json(experiment.measurement),
         "seconds": round(experiment.seconds, 4),
         "seed": experiment.seed,
+        **({"sandbox": experiment.sandbox} if experiment.sandbox else {}),
         "commit": experiment.commit,
         "previous": experiment.previous,
     }
@@ -207,6 +208,7 @@ def _experiment(found: Mapping[str, Any]) -> Experiment:
         measurement=_measurement(found["measurement"]),
         seconds=found["seconds"],
         seed=found["seed"],
+        sandbox=str(found.get("sandbox", "")),
         commit=found["commit"],
         previous=found["previous"],
     )

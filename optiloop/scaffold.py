@@ -16,7 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from optiloop.bench import HAS_CPU_CLOCK
 from optiloop.bench.instructions import offered
 from optiloop.errors import UsageError
-from optiloop.sandbox import LEVEL
+from optiloop.sandbox.probe import LEVELS, choose, found
 from optiloop.targets import builtin_names, nearest, shipped
 
 
@@ -90,7 +90,8 @@ def diagnosis() -> dict[str, str]:
         "git": _first_line("git", "--version")
         or "not found: install git, optiloop keeps its champions in it",
         "cores": str(os.cpu_count()),
-        "sandbox": f"{LEVEL}: contains accidents; hostile code can read your files and use the network",
+        "sandbox": f"{choose()} is the strongest level here",
+        **{f"  {level}": found(level).as_text() for level in LEVELS},
         "cpu clock": _CLOCKS[HAS_CPU_CLOCK],
         "instructions": offered(),
         "disk": f"{shutil.disk_usage(Path.cwd()).free / 2**30:.1f} GiB free here",

@@ -16,7 +16,6 @@ from optiloop.ledger import Ledger, write_atomically
 from optiloop.model import Baseline, Claim, Recheck, Target
 from optiloop.record import interval_json, interval_of, sample_json, sample_of
 from optiloop.report import Campaign
-from optiloop.sandbox import LEVEL
 from optiloop.workspace import Workspace, disk, locate
 
 
@@ -185,5 +184,4 @@ def read_campaign(target: Target) -> Campaign:
         claim=state.claim(),
         rechecks=state.rechecks(),
         diff=unified(before, after),
-        sandbox=LEVEL,
     )

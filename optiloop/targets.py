@@ -25,6 +25,7 @@ from optiloop.model import (
     Budget,
     Command,
     Compare,
+    Confinement,
     Direction,
     Gate,
     Guard,
@@ -41,6 +42,8 @@ T = TypeVar("T")
 GROUP = "optiloop.targets"
 _DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m|min|h)?\s*")
 _UNITS = {"ms": 0.001, "s": 1.0, None: 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
+_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kKMGT]?)(i?)B?\s*")
+_THOUSANDS = {"": 0, "k": 1, "K": 1, "M": 2, "G": 3, "T": 4}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _DEFAULT_TIMEOUT = Seconds(60.0)
 _METRIC_FIELDS = (
@@ -198,6 +201,17 @@ class _Table:
         except ValueError as error:
             raise self.error(f"{key}: {error}") from None
 
+    def bytes(self, key: str) -> int | None:
+        """A size: "512MB", "4GiB", or a bare number of bytes."""
+        self._taken.append(key)
+        value = self._values.get(key)
+        if value is None:
+            return None
+        try:
+            return size(str(value))
+        except ValueError as error:
+            raise self.error(f"{key}: {error}") from None
+
     def command(self, key: str = "command") -> Command:
         """The table's command, with its timeout and environment."""
         timeout = self.seconds("timeout") or _DEFAULT_TIMEOUT
@@ -272,6 +286,15 @@ def duration(text: str) -> Seconds:
     return Seconds(float(match[1]) * _UNITS[match[2]])
 
 
+def size(text: str) -> int:
+    """Read "512MB", "4GiB" or "1000" (bytes). Raises ValueError."""
+    match = _SIZE.fullmatch(text)
+    count = float(match[1]) * (1024 if match[3] else 1000) ** _THOUSANDS[match[2]] if match else 0
+    if count < 1:
+        raise ValueError(f"not a size: {text!r}; write it like 512MB or 4GiB")
+    return int(count)
+
+
 def _from_toml(file: Path) -> Target:
     try:
         values = tomllib.loads(file.read_text(encoding="utf-8"))
@@ -294,6 +317,7 @@ def _from_toml(file: Path) -> Target:
         diagnose=_lone_command(top.table("diagnose")),
         policy=_policy(top.table("policy")),
         budget=_budget(top.table("budget")),
+        sandbox=_sandbox(top.table("sandbox")),
     )
     top.done()
     return target
@@ -400,6 +424,26 @@ def _budget(table: _Table | None) -> Budget:
     budget = Budget(cycle=table.seconds("cycle"), run=table.seconds("run"))
     table.done()
     return budget
+
+
+def _sandbox(table: _Table | None) -> Confinement:
+    if table is None:
+        return Confinement()
+    standard = Confinement()
+    processes = table.take("processes", int)
+    if processes is not None and processes < 1:
+        raise table.error(f"processes must be 1 or more, not {processes}")
+    confinement = Confinement(
+        network=bool(table.take("network", bool)),
+        memory=table.bytes("memory"),
+        processes=processes or standard.processes,
+        disk=table.bytes("disk") or standard.disk,
+        read_only=table.texts("read_only"),
+        writable=table.texts("writable"),
+        pass_env=table.texts("pass_env"),
+    )
+    table.done()
+    return confinement
 
 
 # --- target.py and entry points --------------------------------------------------------------------------

@@ -96,6 +96,8 @@ class Workspace:
         """The target's folder in the champion's worktree."""
         self.trial = self._trees["trial"] / place.prefix
         """The target's folder in the candidate's worktree."""
+        self.trees = (self._trees["base"], self._trees["trial"])
+        """Both worktrees, whole."""
         self.scratch = place.home / "scratch"
         """Where commands get their private folders."""
 

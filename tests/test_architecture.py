@@ -16,7 +16,7 @@ PACKAGE = Path(__file__).parents[1] / "optiloop"
 ROWS = (
     ("",),  # optiloop/__init__.py: the version; its public names are imported on first use
     ("model", "errors"),
-    ("complexity", "diff", "record", "stats"),
+    ("complexity", "diff", "record", "redact", "stats"),
     ("decide",),
     ("memory",),
     ("report",),
@@ -48,6 +48,7 @@ PURE = (
     "memory",
     "report",
     "parsers",
+    "redact",
     "stopping",
 )
 WORLD = {

@@ -521,7 +521,8 @@ def test_list_and_doctor(tmp_path):
     assert {"portfolio", "replay", "human"} <= set(found["proposers"])
     assert {"metric-line", "json"} <= set(found["parsers"])
     said = call("doctor", here=tmp_path).out
-    assert "\nsandbox:      process: " in said
+    assert re.search(r"\nsandbox:      (bwrap|process) is the strongest level here\n  bwrap:      ", said)
+    assert "\n  process:    contains accidents; hostile code can read your files" in said
     assert re.search(r"^instructions: (hardware counter|valgrind \d|not found)", said, re.MULTILINE)
     assert set(json.loads(call("doctor", "--json", here=tmp_path).out)) >= {"git", "cpu clock", "disk"}
 

@@ -31,7 +31,9 @@ class Lucky:
     def __init__(self, folder: Path, *, metric: str = TIMED, more: str = "", noise: str = NOISE) -> None:
         folder.mkdir(exist_ok=True)
         self.folder = folder / "toy"
-        self.luck = folder / "luck"
+        self.luck = folder / "seen" / "luck"
+        self.luck.parent.mkdir()
+        more += f"[sandbox]\nread_only = ['{self.luck.parent}']\n"
         score = (
             f". ./value.sh\nif [ -e '{self.luck}' ]; then [ $A = 1000 ] || A=900; fi\n"
             f'echo "METRIC score=$(( ($A + $B) * 100 + {noise} ))"\n'

@@ -227,3 +227,12 @@ def test_an_infinite_effect_is_absent() -> None:
 
 def test_the_chain_is_over_the_line_without_its_newline() -> None:
     assert digest(b"") == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+
+def test_a_line_older_than_sandbox_levels_is_read() -> None:
+    proposal = Proposal({"a.py": "2\n"}, "why", "who")
+    experiment = replace(experiment_of(proposal, {"a.py": "1\n"}), sandbox="bwrap")
+    assert decode(encode(experiment)).sandbox == "bwrap"
+    old = as_json(experiment)
+    del old["sandbox"]
+    assert decode(json.dumps(old).encode()) == replace(experiment, sandbox="")

@@ -89,6 +89,7 @@ def experiment(number: int, word: Status, **facts: object) -> Experiment:
         evidence=None,
         seconds=2.0,
         seed=number,
+        sandbox="process",
     )
     return replace(plain, **facts)  # type: ignore[arg-type]
 
@@ -282,7 +283,14 @@ def tags_of(page: str) -> Tags:
 
 
 def hostile_campaign(text: str) -> Campaign:
-    everywhere = {"hypothesis": text, "reason": text, "family": text, "origin": text, "diff": text}
+    everywhere = {
+        "hypothesis": text,
+        "reason": text,
+        "family": text,
+        "origin": text,
+        "diff": text,
+        "sandbox": text,
+    }
     rows = [replace(row, **everywhere) for row in SMALL.experiments]  # type: ignore[arg-type]
     metric = replace(METRIC, name=text or "m", unit=text)
     return replace(
@@ -291,7 +299,6 @@ def hostile_campaign(text: str) -> Campaign:
         target=text,
         goal=text,
         metric=metric,
-        sandbox=text,
         editable=(text,),
         diff=text,
     )

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from optiloop import sandbox
 from optiloop.model import Command, Seconds
-from optiloop.sandbox import Outcome, argv, last_line, private_folder, run
+from optiloop.sandbox import Outcome, Sandbox, argv, last_line, private_folder, run, watch
+from optiloop.sandbox import command as commands
+from optiloop.sandbox import outcome as outcomes
+from optiloop.sandbox.probe import found
 
 PATIENCE = 20.0
 """How long a test waits for what must happen soon. Never asserted."""
@@ -38,18 +42,39 @@ def ended(pid: int) -> bool:
     return state == "Z"
 
 
+def running(argument: str) -> list[str]:
+    """The processes that sleep for so many seconds, wherever they are."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            words = path.read_bytes().split(b"\0")
+            if words[0].endswith(b"sleep") and argument.encode() in words:
+                found.append(path.parent.name)
+    return found
+
+
+@pytest.fixture(params=["process", "bwrap"])
+def level(request: pytest.FixtureRequest) -> str:
+    """Each level in turn. In CI both must be there."""
+    missing = found(request.param).missing
+    if missing and not os.environ.get("CI"):
+        pytest.skip(f"no {request.param} here: {missing}")
+    assert not missing
+    return str(request.param)
+
+
 @pytest.fixture
-def sh(tmp_path: Path) -> Callable[..., Outcome]:
-    """Run a shell program."""
+def sh(tmp_path: Path, level: str) -> Callable[..., Outcome]:
+    """Run a shell program at each level."""
     work, private = tmp_path / "work", tmp_path / "private"
     work.mkdir()
     private.mkdir()
 
     def go(program: str, timeout: float = PATIENCE, env: Mapping[str, str] | None = None) -> Outcome:
         command = Command(("/bin/sh", "-c", program), Seconds(timeout))
-        return run(command, work, private=private, env=env)
+        return Sandbox(level).run(command, work, private=private, env=env)
 
-    go.work, go.private = work, private  # type: ignore[attr-defined]
+    go.work, go.home = work, "/tmp" if level == "bwrap" else str(private)  # type: ignore[attr-defined]
     return go
 
 
@@ -138,28 +163,30 @@ def test_what_was_said_before_the_limit_is_kept(sh: Callable[..., Outcome]) -> N
 
 def test_its_grandchildren_die_with_it(sh: Callable[..., Outcome]) -> None:
     outcome = sh("(trap '' TERM HUP; sleep 98 & echo $!; wait) & sleep 99", timeout=0.5)
-    assert until(lambda: ended(int(outcome.stdout)))
+    assert outcome.killed
+    assert not running("98")
 
 
 def test_what_it_leaves_behind_dies_when_it_ends(sh: Callable[..., Outcome]) -> None:
-    outcome = sh("sleep 99 & echo $!")
+    outcome = sh("sleep 97 &")
     assert outcome.ok
-    assert until(lambda: ended(int(outcome.stdout)))
+    assert outcome.leftovers() == "left 1 process behind: sleep"
+    assert not running("97")
 
 
 def test_a_daemon_that_keeps_stdout_open_is_not_waited_for(sh: Callable[..., Outcome]) -> None:
-    outcome = sh("setsid sleep 99 & echo $!; echo done")
-    daemon, done = outcome.stdout.split()
+    outcome = sh("setsid sh -c 'trap \"\" TERM HUP INT; sleep 96; sleep 96' & echo done")
     assert outcome.ok
-    assert done == "done"
-    assert ended(int(daemon))
+    assert outcome.stdout == "done\n"
+    assert sorted(outcome.left) == ["sh", "sleep"]
+    assert not running("96")
 
 
 def test_a_flood_of_output_is_killed_and_its_ends_are_kept(
     sh: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sandbox, "OUTPUT_FLOOD", 2 << 20)
-    monkeypatch.setattr(sandbox, "OUTPUT_KEPT", 1 << 16)
+    monkeypatch.setattr(watch, "OUTPUT_FLOOD", 2 << 20)
+    monkeypatch.setattr(outcomes, "OUTPUT_KEPT", 1 << 16)
     outcome = sh("echo first; yes")
     assert outcome.failure() == "killed: more than 2 MB of output"
     assert outcome.stdout.startswith("first\ny\n")
@@ -170,7 +197,7 @@ def test_a_flood_of_output_is_killed_and_its_ends_are_kept(
 def test_much_output_is_shortened_in_the_middle(
     sh: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sandbox, "OUTPUT_KEPT", 1 << 16)
+    monkeypatch.setattr(outcomes, "OUTPUT_KEPT", 1 << 16)
     outcome = sh("echo first; yes | head -c 1000000; echo last")
     assert outcome.ok
     assert outcome.stdout.startswith("first\n")
@@ -188,7 +215,7 @@ def test_it_gets_no_input(sh: Callable[..., Outcome]) -> None:
 
 def test_it_leads_a_session_of_its_own(sh: Callable[..., Outcome]) -> None:
     """Ctrl-C at the terminal is for the engine, which ends its command itself."""
-    program = "import os; print(os.getsid(0) == os.getpid())"
+    program = f"import os; print(os.getsid(0) != {os.getsid(0)})"
     assert sh(f"exec {shlex.join([sys.executable, '-c', program])}").stdout == "True\n"
 
 
@@ -207,14 +234,14 @@ def test_a_secret_of_the_parent_is_not_passed_on(
 def test_it_sees_an_allow_list(sh: Callable[..., Outcome]) -> None:
     names = {line.partition("=")[0] for line in sh("env", env={"OPTILOOP_SEED": "7"}).stdout.splitlines()}
     own = {"HOME", "TMPDIR", "PYTHONDONTWRITEBYTECODE", "PYTHONNOUSERSITE", "PYTHONHASHSEED", "OPTILOOP_RUN"}
-    assert names - {"PWD", "OLDPWD", "SHLVL", "_"} <= own | {"OPTILOOP_SEED", *sandbox._PASSED}
+    assert names - {"PWD", "OLDPWD", "SHLVL", "_"} <= own | {"OPTILOOP_SEED", *commands.PASSED}
     assert own | {"OPTILOOP_SEED"} <= names
 
 
 def test_home_and_temporary_files_are_its_own(sh: Callable[..., Outcome]) -> None:
     outcome = sh('echo "$HOME"; echo "$TMPDIR"; pwd -P')
-    private, work = sh.private, sh.work  # type: ignore[attr-defined]
-    assert outcome.stdout.splitlines() == [str(private), str(private), str(work)]
+    home, work = sh.home, sh.work  # type: ignore[attr-defined]
+    assert outcome.stdout.splitlines() == [home, home, str(work)]
 
 
 def test_a_private_folder_is_empty_and_goes_whatever_was_put_there(tmp_path: Path) -> None:
@@ -291,7 +318,7 @@ def test_the_watchman_ends_what_a_killed_engine_leaves(tmp_path: Path, start: st
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the watchman reads /proc")
 def test_the_watchman_goes_with_an_engine_that_ends(tmp_path: Path) -> None:
-    program = "import os\nfrom optiloop import sandbox\nprint(sandbox._lifeline().pid)"
+    program = "from optiloop.sandbox import processes\nprint(processes.lifeline().pid)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert until(lambda: ended(int(done.stdout)))
 
@@ -301,15 +328,15 @@ def test_a_daemon_in_its_own_session_with_an_empty_environment_dies_with_its_com
     sh: Callable[..., Outcome],
 ) -> None:
     """Nothing of the token or the group is left to find it by; it is found as an adopted child."""
-    outcome = sh("setsid env -i /bin/sh -c 'echo $$ > pid; exec sleep 600' & while [ ! -s pid ]; do :; done")
+    outcome = sh("setsid env -i /bin/sh -c 'echo $$ > pid; exec sleep 601' & while [ ! -s pid ]; do :; done")
     assert outcome.ok
-    pid = int((sh.work / "pid").read_text())  # type: ignore[attr-defined]
-    assert not Path(f"/proc/{pid}").exists()
+    assert outcome.left == ("sleep",)
+    assert not running("601")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="orphans are adopted on Linux only")
 def test_children_of_ours_that_are_no_command_s_are_left_alone(sh: Callable[..., Outcome]) -> None:
     with subprocess.Popen(["sleep", "600"]) as innocent:
-        assert sh("setsid sleep 600 & exit 0").ok
+        assert sh("setsid sleep 602 & exit 0").left == ("sleep",)
         assert innocent.poll() is None
         innocent.kill()

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from optiloop.errors import TargetError, UsageError
-from optiloop.model import Budget, Direction, Noise, Policy
-from optiloop.targets import begin_target, builtin_names, duration, find_target, load_target
+from optiloop.model import Budget, Confinement, Direction, Noise, Policy
+from optiloop.targets import begin_target, builtin_names, duration, find_target, load_target, size
 
 MINIMAL = """\
 editable = ["main.py"]
@@ -239,3 +239,50 @@ def test_durations(text, seconds):
 def test_what_is_no_duration(text):
     with pytest.raises(ValueError, match="not a duration"):
         duration(text)
+
+
+def test_the_sandbox_of_a_target(tmp_path):
+    toml = f"""\
+{MINIMAL}
+[sandbox]
+network = true
+memory = "2GB"
+processes = 8
+disk = "1GiB"
+read_only = ["../data"]
+writable = ["/dev/null"]
+pass_env = ["CUDA_HOME"]
+"""
+    found = load_target(write(tmp_path / "x", toml)).sandbox
+    assert found == Confinement(True, 2 * 10**9, 8, 2**30, ("../data",), ("/dev/null",), ("CUDA_HOME",))
+    assert load_target(write(tmp_path / "y")).sandbox == Confinement()
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("netwrk = true", "[sandbox] unknown key 'netwrk'; did you mean 'network'?"),
+        ('network = "yes"', "[sandbox] network must be true or false, not 'yes'"),
+        ('memory = "much"', "[sandbox] memory: not a size: 'much'; write it like 512MB or 4GiB"),
+        ("processes = 0", "[sandbox] processes must be 1 or more, not 0"),
+        ('pass_env = "A"', "[sandbox] pass_env must be a list of strings"),
+    ],
+)
+def test_a_mistake_in_the_sandbox_is_told(tmp_path, line, said):
+    with pytest.raises(TargetError) as error:
+        load_target(write(tmp_path / "x", f"{MINIMAL}[sandbox]\n{line}\n"))
+    assert said in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "bytes_"),
+    [("1", 1), ("2kB", 2000), ("1KiB", 1024), ("1.5 MB", 1_500_000), ("1G", 10**9), ("1Ti", 2**40)],
+)
+def test_a_size(text, bytes_):
+    assert size(text) == bytes_
+
+
+@pytest.mark.parametrize("text", ["", "0", "-1", "1 XB", "GB"])
+def test_no_size(text):
+    with pytest.raises(ValueError, match="not a size"):
+        size(text)

@@ -34,7 +34,6 @@ class Campaign:
     baseline: Baseline | None = None
     claim: Claim | None = None
     editable: tuple[str, ...] = ()
-    sandbox: str = "process"
     diff: str = ""
     alpha: float = 0.01
     rechecks: Mapping[str, Recheck] = field(default_factory=dict)
@@ -87,6 +86,12 @@ class Campaign:
         if claim.interval is not None:
             return claim.interval.low > 1
         return claim.difference_interval is not None and claim.difference_interval.low > 0
+
+    @property
+    def sandbox(self) -> str:
+        """The levels that contained its commands, in the order of their first use."""
+        levels = dict.fromkeys(experiment.sandbox for experiment in self.experiments)
+        return ", ".join(level or "not known" for level in levels) or "not used yet"
 
     @property
     def champion_value(self) -> float | None:

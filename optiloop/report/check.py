@@ -56,6 +56,7 @@ class Check:
     cycle_seconds: float
     keep_seconds: float
     night: int
+    sandbox: str
     advice: tuple[str, ...]
 
     def as_json(self) -> dict[str, Any]:
@@ -78,6 +79,7 @@ class Check:
                 f"about {words.duration(self.cycle_seconds)}, a keep {words.duration(self.keep_seconds)}",
             ),
             ("eight hours", f"about {self.night:,} experiments"),
+            ("sandbox", self.sandbox),
             *(("advice", line) for line in self.advice),
         ]
         table = "\n".join(f"{name:<15}{said}" for name, said in rows)
@@ -98,7 +100,7 @@ class Check:
         return f"{size:.2%}" if self.relative else f"{size:.4g} {self.unit}".rstrip()
 
 
-def checked(target: Target, baseline: Baseline, *, gate_seconds: float) -> Check:
+def checked(target: Target, baseline: Baseline, *, gate_seconds: float, sandbox: str) -> Check:
     """Draw the figures from a measured baseline. `gate_seconds` is what gates and hold-out took."""
     metric, relative = target.metric, target.metric.compare is Compare.RATIO
     noise = _noise(target, baseline)
@@ -120,6 +122,7 @@ def checked(target: Target, baseline: Baseline, *, gate_seconds: float) -> Check
         cycle_seconds=cycle,
         keep_seconds=keep,
         night=int(8 * 3600 / cycle) if cycle > 0 else 0,
+        sandbox=sandbox,
         advice=tuple(_advice(target, baseline)),
     )
 

@@ -76,7 +76,7 @@ def campaign_from_tsv(text: str, name: str) -> Campaign:
         if row.status is Status.KEEP and row.value is not None:
             champion = row.value
     baseline = Baseline(rows[first].commit, kept[0], (), None, 0.0)
-    return Campaign(name, "", metric, tuple(experiments), baseline, sandbox="not known")
+    return Campaign(name, "", metric, tuple(experiments), baseline)
 
 
 def _experiment(row: TsvRow, number: int, metric: Metric, champion: float, name: str) -> Experiment:

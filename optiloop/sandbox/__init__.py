@@ -1,0 +1,152 @@
+"""Run an untrusted command: limits, scrubbed environment, private home, capped output, a dead tree. Effect.
+
+Two levels, `bwrap` and `process`; docs/security.md says what each promises and what remains possible.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from optiloop.errors import TargetError, WorkspaceError
+from optiloop.model import Command, Confinement, Target
+from optiloop.sandbox import bwrap, process, processes
+from optiloop.sandbox.command import argv, environment, last_line, shown
+from optiloop.sandbox.limits import as_shell, limits
+from optiloop.sandbox.outcome import Outcome
+from optiloop.sandbox.watch import Running, watched
+
+__all__ = ["Outcome", "Sandbox", "argv", "environment", "last_line", "private_folder", "run", "shown"]
+
+_OUR_OWN_LIMITS = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
+"""Why a command may fail to start that says nothing about the command."""
+
+
+@dataclass(frozen=True)
+class Sandbox:
+    """Runs commands at one level.
+
+    `read_only` and `writable` are what they see and may change beside their own tree; `secret` folders are
+    never shown. Only `bwrap` enforces these and the network; the rest is the same at both levels.
+    """
+
+    level: str = "process"
+    confinement: Confinement = field(default_factory=Confinement)
+    read_only: tuple[Path, ...] = ()
+    writable: tuple[Path, ...] = ()
+    secret: tuple[Path, ...] = ()
+
+    @classmethod
+    def of(cls, target: Target, level: str, *, secret: tuple[Path, ...] = ()) -> Sandbox:
+        """The sandbox of a target's commands. Raises TargetError where a path that it names is not there."""
+        return cls(
+            level,
+            target.sandbox,
+            _there(target, "read_only", target.sandbox.read_only),
+            _there(target, "writable", target.sandbox.writable),
+            secret,
+        )
+
+    def run(
+        self,
+        command: Command,
+        cwd: Path,
+        *,
+        private: Path,
+        tree: Path | None = None,
+        env: Mapping[str, str] | None = None,
+        hidden: tuple[str, ...] = (),
+        watch: Callable[[str], str] | None = None,
+    ) -> Outcome:
+        """Run a command in `cwd` to its end or its limit; nothing that it started is alive on return.
+
+        `private` is an empty folder that becomes its HOME and TMPDIR (at `bwrap` it has one in memory
+        instead). `tree` is the folder around `cwd` that it may write to; `cwd` itself where None. `hidden`
+        are paths below `cwd` that `bwrap` shows as empty. `watch` is given the lines of stdout as they come,
+        and ends the command by answering why. A command that cannot be started is an Outcome with exit code
+        127, like a shell's.
+        """
+        processes.lifeline()
+        cwd, tree = cwd.absolute(), (tree or cwd).absolute()
+        home = bwrap.HOME if self.level == "bwrap" else str(private)
+        own = environment(home, {**command.env, **(env or {})}, self.confinement.pass_env)
+        started = time.monotonic()
+        try:
+            running = self._started(command, argv(command.line), cwd, tree, own, hidden)
+        except (OSError, ValueError) as error:  # ValueError: an open quote, a NUL
+            if isinstance(error, OSError) and error.errno in _OUR_OWN_LIMITS:
+                raise
+            reason = f"cannot start {shown(command.line)!r}: {getattr(error, 'strerror', None) or error}"
+            return Outcome(127, "", reason, time.monotonic() - started, 0.0)
+        outcome = watched(
+            running,
+            started=started,
+            timeout=command.timeout,
+            confinement=self.confinement,
+            watch=watch,
+            folders=(tree, *self.writable) if self.level == "bwrap" else (tree, private, *self.writable),
+        )
+        if isinstance(running, bwrap.Bubble) and not running.was_made and not outcome.killed:
+            raise WorkspaceError(f"the sandbox broke: {outcome.failure()}; try --sandbox process")
+        return outcome
+
+    def _started(
+        self,
+        command: Command,
+        words: list[str],
+        cwd: Path,
+        tree: Path,
+        env: Mapping[str, str],
+        hidden: tuple[str, ...],
+    ) -> Running:
+        limited = limits(self.confinement, command.timeout)
+        if self.level == "process":
+            return process.Plain(words, cwd, env, limited)
+        if not cwd.is_dir():
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(cwd))
+        if "/" not in words[0] and shutil.which(words[0], path=env["PATH"]) is None:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), words[0])
+        view = bwrap.options(
+            self.confinement,
+            cwd=cwd,
+            tree=tree,
+            read_only=self.read_only,
+            writable=self.writable,
+            secret=self.secret,
+            hidden=hidden,
+        )
+        return bwrap.Bubble(words, view, env, as_shell(limited))
+
+
+def run(command: Command, cwd: Path, *, private: Path, env: Mapping[str, str] | None = None) -> Outcome:
+    """Run a command at level `process` with the usual limits."""
+    return Sandbox().run(command, cwd, private=private, env=env)
+
+
+@contextmanager
+def private_folder(parent: Path) -> Iterator[Path]:
+    """Give a command an empty folder of its own, and remove it afterwards whatever was put there."""
+    folder = parent / f"run-{os.getpid()}-{time.monotonic_ns()}"
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        try:
+            folder.rmdir()  # most commands leave nothing
+        except OSError:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _there(target: Target, key: str, paths: tuple[str, ...]) -> tuple[Path, ...]:
+    """A target's paths as absolute ones."""
+    found = tuple(target.root / os.path.expanduser(path) for path in paths)
+    for path, given in zip(found, paths, strict=True):
+        if not path.exists():
+            raise TargetError(f"{target.name}: [sandbox] {key}: {given!r} is not there")
+    return found
