@@ -12,6 +12,7 @@ from optiloop.ledger import Ledger
 from optiloop.loop import Engine
 from optiloop.model import Claim, Experiment, Status
 from optiloop.report import words
+from optiloop.report.redecide import redecided
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ def verified(engine: Engine) -> Verified:
     checks: list[str] = []
     try:
         keeps = _log(engine, checks)
+        _verdicts(engine, checks)
         _branch(engine, keeps, checks)
         claim = _champion(engine, checks) if keeps else None
     except OptiloopError as fault:
@@ -63,6 +65,22 @@ def _log(engine: Engine, checks: list[str]) -> list[Experiment]:
         raise LedgerError(f"{engine.ledger.path}: an experiment stands there twice")
     checks.append(f"log: {len(experiments)} experiments, the hash chain holds")
     return [experiment for experiment in experiments if experiment.status is Status.KEEP]
+
+
+def _verdicts(engine: Engine, checks: list[str]) -> None:
+    """Decide the recorded samples again; lines of an earlier optiloop do not say by which rule."""
+    ruled = [
+        experiment
+        for experiment in Ledger(engine.ledger.path).new()
+        if experiment.measurement is not None and experiment.measurement.rule is not None
+    ]
+    results = list(redecided(ruled, engine.target))
+    if other := next((result for result in results if not result.same), None):
+        raise LedgerError(
+            f"{engine.ledger.path}: {other.experiment.id}: its samples do not give its verdict; "
+            "`optiloop redecide` says what they give"
+        )
+    checks.append(f"verdicts: {len(results)} decided again from their samples, all the same")
 
 
 def _branch(engine: Engine, keeps: list[Experiment], checks: list[str]) -> None:

@@ -325,7 +325,7 @@ def test_report_measures_what_no_run_could(here):
 
 def test_verify(here):
     said = call("verify", "toy", here=here)
-    assert (said.code, said.out.count("ok   ")) == (0, 4)
+    assert (said.code, said.out.count("ok   ")) == (0, 5)
     found = json.loads(call("verify", "toy", "--json", here=here).out)
     assert (found["ok"], found["improvement"]["ratio"]) == (True, pytest.approx(1.25))
 

@@ -171,7 +171,8 @@ def test_a_double_forked_daemon_that_ignores_signals_and_holds_stdout_is_named_a
     )
     outcome = box.python(daemon)
     assert outcome.ok
-    assert outcome.leftovers() == "left 1 process behind: python"
+    # The name is the kernel's, of the file that was run: python, python3 or python3.11.
+    assert (outcome.leftovers() or "").startswith("left 1 process behind: python")
     assert marked() == []
 
 

@@ -60,10 +60,16 @@ def redecided(
             if rule is None:
                 yield _demotion(number, experiment, measured, target)
             continue
-        verdict, pairs = _replayed(measured, target, rule)
+        verdict, pairs = _replayed(measured, _as_measured(target, measured), rule)
         if verdict is not None and verdict.kept and experiment.status is Status.GATE_FAILED:
             continue
         yield Redecided(number, experiment, verdict, pairs)
+
+
+def _as_measured(target: Target, measured: Measurement) -> Target:
+    """The target with the guards that were measured then: one may have been added since."""
+    named = measured.pairs[0].champion.values if measured.pairs else {}
+    return replace(target, guards=tuple(guard for guard in target.guards if guard.metric in named))
 
 
 def _by_samples(experiment: Experiment) -> bool:
