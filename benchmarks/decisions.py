@@ -63,9 +63,8 @@ EXACT: tuple[Callable[[], Rule], ...] = (
     lambda: Optiloop("optiloop deterministic, rechecked", metric=DETERMINISTIC, rechecks=True),
 )
 EXACT_NAMES = tuple(make().name for make in EXACT)
-RULES: dict[str, Callable[[], Rule]] = {
-    make().name: make for make in (*RIVALS, FiveBaselines, *OURS, *OF_COSTLY, *EXACT)
-}
+_EVERY: tuple[Callable[[], Rule], ...] = (*RIVALS, FiveBaselines, *OURS, *OF_COSTLY, *EXACT)
+RULES = {make().name: make for make in _EVERY}
 
 
 # --- jobs ------------------------------------------------------------------------------------------------
