@@ -157,6 +157,12 @@ def mixture(rng: random.Random, count: int) -> Iterator[float]:
             yield math.log1p(_log_uniform(rng, 0.005, 0.5))
 
 
+def mixture_of_time(rng: random.Random, count: int) -> Iterator[float]:
+    """The same, where better by 50 % means half the time: the milder reading of the same words."""
+    for gain in mixture(rng, count):
+        yield gain if gain <= 0 else -math.log1p(-math.expm1(gain))
+
+
 def nulls(rng: random.Random, count: int) -> Iterator[float]:
     """Nothing to find."""
     yield from (0.0 for _ in range(count))

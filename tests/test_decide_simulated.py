@@ -202,6 +202,11 @@ def test_what_is_simpler_and_worse_by_the_margin_is_seldom_kept(model: str, loss
 
 def test_what_is_simpler_and_as_good_is_kept() -> None:
     assert simplified(0.0, "sigma 0.2 %", number=60, seed=3).kept >= 97
+    assert simplified(0.0, "g1", number=60, seed=3).kept >= 55
+
+
+def test_a_margin_far_below_the_noise_does_not_take_every_pair() -> None:
+    assert simplified(0.0, "g5", number=60, seed=3).pairs <= 18
 
 
 # --- the simulation itself -------------------------------------------------------------------------------
