@@ -60,6 +60,9 @@ CONFIRM_PAIRS = 3
 LEVEL_MOVED = 0.0005
 """Probability under which a costly champion's own run says that its remembered level no longer holds."""
 
+MARGIN_SEEN = 0.7
+"""The smallest margin of a simpler candidate that is looked for, in units of the smallest gain that is."""
+
 SIMPLER = "simpler"
 """How the reason of a keep begins that was kept for being simpler."""
 
@@ -232,8 +235,10 @@ def _timing(measurement: Measurement, metric: Metric, rule: Rule) -> Verdict | N
         said = f"{simpler}, and not worse by {_share_said(policy.margin, metric)}"
         return _sequential(Status.KEEP, said, samples, scale, metric, rule)
     smallest = smallest_gain(metric, policy, scale)
+    # A margin far below the noise cannot be shown: looked for as it is, it takes every pair for nothing.
+    sought = max(margin, MARGIN_SEEN * policy.kappa * scale)
     if _futile(samples, scale, smallest) and not (
-        simpler and not _futile([gain + margin for gain in samples], scale, margin)
+        simpler and not _futile([gain + margin for gain in samples], scale, sought)
     ):
         return _sequential(Status.DISCARD, "not better", samples, scale, metric, rule)
     if len(samples) >= policy.max_pairs:
