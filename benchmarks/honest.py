@@ -27,9 +27,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import fmean, median
 
+from optiloop.bench import RIVALS
 from optiloop.ledger import Ledger
 from optiloop.memory.fingerprint import result_fingerprint
 from optiloop.model import Experiment, Status
+from optiloop.parsers import BUILTINS
 from optiloop.stats import median_interval
 from optiloop.targets import builtins_folder, lay_out, load_target
 
@@ -197,24 +199,28 @@ def _ratios(folder: Path, fast: str, slow: str, pairs: int) -> list[float]:
 
 
 def _times(folder: Path, fast: str, slow: str, pairs: int) -> Iterator[tuple[float, float]]:
-    """Both programs back to back, alternating."""
-    target = load_target(folder)
+    """Both programs in duets."""
+    name = load_target(folder).metric.name
+    rival = folder / "rival"
+    rival.mkdir(exist_ok=True)
+    (folder / FILE).write_text(fast, encoding="utf-8")
+    (rival / FILE).write_text(slow, encoding="utf-8")
     for number in range(pairs):
-        found: dict[str, float] = {}
-        for text in (fast, slow) if number % 2 else (slow, fast):
-            (folder / FILE).write_text(text, encoding="utf-8")
-            done = subprocess.run(
-                (sys.executable, "benchmark.py"),
-                cwd=folder,
-                env={"OPTILOOP_SEED": str(number), "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"},
-                capture_output=True,
-                text=True,
-                check=True,
-            )
-            match = re.search(rf"METRIC {target.metric.name}=(\S+)", done.stdout)
-            assert match is not None
-            found[text] = float(re.sub(r"[a-z]+$", "", match[1]))
-        yield found[fast], found[slow]
+        done = subprocess.run(
+            (sys.executable, "benchmark.py"),
+            cwd=folder,
+            env={
+                "OPTILOOP_SEED": str(number),
+                "OPTILOOP_RIVAL": str(rival),
+                "PYTHONHASHSEED": "0",
+                "PYTHONDONTWRITEBYTECODE": "1",
+            },
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        found = BUILTINS["metric-line"](done.stdout, options={"name": name, "unit": ""})
+        yield found[name], found[f"{RIVALS}{name}"]
 
 
 if __name__ == "__main__":

@@ -60,9 +60,11 @@ class CountingJudge(Judge):
         command: Command,
         folder: Path,
         env: dict[str, str] | None = None,
+        *,
+        shown_too: tuple[Path, ...] = (),
         watch: Callable[[str], str] | None = None,
     ) -> Outcome:
-        outcome = super()._run(command, folder, env, watch)
+        outcome = super()._run(command, folder, env, shown_too=shown_too, watch=watch)
         self.cpu_seconds += outcome.cpu_seconds
         return outcome
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 
+from optiloop import bench
 from optiloop.decide import (
     OUT_OF_TIME,
     changes,
@@ -46,6 +47,9 @@ from optiloop.model import (
 from optiloop.parsers import MetricError, parse, partial_lines
 from optiloop.sandbox import Outcome, Sandbox, last_line, private_folder, shown
 from optiloop.stats import median_interval, robust_scale
+
+SEED = "OPTILOOP_SEED"
+"""Where a command finds what to draw its inputs from: the same for both sides of a pair."""
 
 BASELINE_PAIRS = 6
 """Pairs of equal code that set the first noise scale."""
@@ -132,35 +136,71 @@ class Judge:
         values. Raises NoSample where it crashed, ran out of time, or gave no finite number of the right name.
         """
         metric = self.target.metric
-        result_file = folder / metric.options["file"] if "file" in metric.options else None
-        if result_file is not None and not _removed(result_file):
-            raise NoSample(f"{result_file.name} is a folder, where the result file should be")
+        result_file = self._result_file(folder)
         watch = None if level is None else _Watch(level, self.target)
-        outcome = self._run(metric.command, folder, {"OPTILOOP_SEED": str(seed)}, watch)
+        outcome = self._run(metric.command, folder, {SEED: str(seed)}, watch=watch)
         curve = _curve(outcome.stdout, metric.name) if metric.noise is Noise.COSTLY else ()
         if watch is not None and watch.why and outcome.killed == watch.why:
             return Sample({}, outcome.seconds, outcome.cpu_seconds, curve), {}
+        numbers = self._numbers(outcome, result_file)
+        return Sample(self._wanted(numbers), outcome.seconds, outcome.cpu_seconds, curve), numbers
+
+    def _duet(
+        self, folder: Path, rival: Path, seed: int
+    ) -> tuple[tuple[Sample, dict[str, float]], tuple[Sample, dict[str, float]]]:
+        """Run the metric's command once for both folders; the numbers of `folder`, then those of `rival`."""
+        metric = self.target.metric
+        result_file = self._result_file(folder)
+        env = {SEED: str(seed), bench.RIVAL: str(rival)}
+        outcome = self._run(metric.command, folder, env, shown_too=(self._tree(rival) or rival,))
+        numbers = self._numbers(outcome, result_file)
+        theirs = {
+            name.removeprefix(bench.RIVALS): value
+            for name, value in numbers.items()
+            if name.startswith(bench.RIVALS)
+        }
+        if metric.name not in theirs:
+            raise NoSample(
+                f"{shown(metric.command.line)} gave no '{bench.RIVALS}{metric.name}': with duet = true in "
+                f"[metric] it measures the folder in {bench.RIVAL}, too"
+            )
+        ours = {name: value for name, value in numbers.items() if not name.startswith(bench.RIVALS)}
+        halves = outcome.seconds / 2, outcome.cpu_seconds / 2
+        mine, others = (Sample(self._wanted(side), *halves) for side in (ours, theirs))
+        return (mine, ours), (others, theirs)
+
+    def _result_file(self, folder: Path) -> Path | None:
+        """Where the command is to write its result; what an earlier one wrote there is gone."""
+        metric = self.target.metric
+        file = folder / metric.options["file"] if "file" in metric.options else None
+        if file is not None and not _removed(file):
+            raise NoSample(f"{file.name} is a folder, where the result file should be")
+        return file
+
+    def _numbers(self, outcome: Outcome, result_file: Path | None) -> dict[str, float]:
+        """What a run of the metric's command gave."""
+        metric = self.target.metric
         if not outcome.ok:
             self._keep_output(outcome)
             raise NoSample(f"{shown(metric.command.line)}: {outcome.failure()}")
         try:
             output = outcome.stdout if result_file is None else _result(result_file)
-            numbers = parse(
-                metric.parser, output, {**metric.options, "name": metric.name, "unit": metric.unit}
-            )
+            return parse(metric.parser, output, {**metric.options, "name": metric.name, "unit": metric.unit})
         except MetricError as error:
             self._keep_output(outcome)
             raise NoSample(str(error)) from None
+
+    def _wanted(self, numbers: dict[str, float]) -> dict[str, float]:
+        """The numbers that decide."""
+        metric = self.target.metric
         wanted = (metric.name, *(guard.metric for guard in self.target.guards))
         if missing := next((name for name in wanted if name not in numbers), None):
-            self._keep_output(outcome)
             found = ", ".join(sorted(numbers)) or "nothing"
             raise NoSample(f"{shown(metric.command.line)} gave no {missing!r}, only {found}")
         by_ratio = metric.compare is Compare.RATIO and metric.noise is not Noise.DETERMINISTIC
         if by_ratio and numbers[metric.name] <= 0:
             raise NoSample(needs_positive(metric))
-        values = {name: numbers[name] for name in wanted}
-        return Sample(values, outcome.seconds, outcome.cpu_seconds, curve), numbers
+        return {name: numbers[name] for name in wanted}
 
     def _keep_output(self, outcome: Outcome) -> None:
         self.artifacts["metric.txt"] = outcome.stdout + outcome.stderr
@@ -236,7 +276,11 @@ class Judge:
         """One fresh pair, seed and order drawn now: after the candidate was fixed."""
         exact = self.target.metric.noise is Noise.DETERMINISTIC
         seed, candidate_first = 0 if exact else secrets.randbits(48), bool(secrets.randbits(1))
-        if candidate_first:
+        if self.target.metric.duet:
+            (holder, holder_numbers), (challenger, challenger_numbers) = self._both(
+                champion, candidate, seed, candidate_first=candidate_first
+            )
+        elif candidate_first:
             challenger, challenger_numbers = self.sample(candidate, seed)
             holder, holder_numbers = self._of_champion(champion, seed)
         else:
@@ -245,6 +289,21 @@ class Judge:
         sides.champion.append(holder_numbers)
         sides.candidate.append(challenger_numbers)
         return Pair(holder, challenger, candidate_first, seed)
+
+    def _both(
+        self, champion: Path, candidate: Path, seed: int, *, candidate_first: bool
+    ) -> tuple[tuple[Sample, dict[str, float]], tuple[Sample, dict[str, float]]]:
+        """A duet of champion and candidate, in that order, run in the folder of the one drawn to be first."""
+        try:
+            if candidate_first:
+                challenger, holder = self._duet(candidate, champion, seed)
+            else:
+                holder, challenger = self._duet(champion, candidate, seed)
+        except NoSample:
+            self.sample(candidate, seed)  # alone, each says for itself what is wrong with it
+            self._of_champion(champion, seed)
+            raise
+        return holder, challenger
 
     def _of_champion(self, folder: Path, seed: int) -> tuple[Sample, dict[str, float]]:
         """Sample the champion; its failure is named as its own and not the candidate's."""
@@ -291,7 +350,7 @@ class Judge:
             median(sample.seconds for sample in samples),
             guard_nulls={guard.metric: _guard_nulls(pairs, guard.metric) for guard in self.target.guards},
             samples=tuple(samples) if metric.noise is Noise.COSTLY else (),
-            cpu_scale=_cpu_scale(pairs),
+            cpu_scale=None if metric.duet else _cpu_scale(pairs),
         )
         return baseline, {name: values[0] for name, values in sides.medians().items()}
 
@@ -335,15 +394,22 @@ class Judge:
         command: Command,
         folder: Path,
         env: dict[str, str] | None = None,
+        *,
+        shown_too: tuple[Path, ...] = (),
         watch: Callable[[str], str] | None = None,
     ) -> Outcome:
         self.sweep()
-        tree = next((tree for tree in self.trees if folder.is_relative_to(tree)), None)
+        tree = self._tree(folder)
         with private_folder(self.scratch) as private:
-            outcome = self.sandbox.run(command, folder, private=private, tree=tree, env=env, watch=watch)
+            outcome = self.sandbox.run(
+                command, folder, private=private, tree=tree, env=env, shown_too=shown_too, watch=watch
+            )
         if outcome.left:
             self.leftovers.setdefault(folder, f"{shown(command.line)} {outcome.leftovers()}")
         return outcome
+
+    def _tree(self, folder: Path) -> Path | None:
+        return next((tree for tree in self.trees if folder.is_relative_to(tree)), None)
 
 
 @dataclass

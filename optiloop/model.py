@@ -90,7 +90,8 @@ class Metric:
 
     `parser` names a parser (see parsers); `options` are its own keys, e.g. `pattern` for regex.
     `min_effect` is the smallest gain worth keeping: relative (0.005 = half a percent), or in the metric's
-    unit where values are compared by their difference.
+    unit where values are compared by their difference. With `duet` one run of the command measures both sides
+    of a pair, in turn: the folder it runs in, and the one in OPTILOOP_RIVAL, as `rival.<name>`.
     """
 
     name: str
@@ -102,6 +103,7 @@ class Metric:
     noise: Noise = Noise.TIMING
     min_effect: float = 0.005
     compare: Compare = Compare.RATIO
+    duet: bool = False
 
 
 @dataclass(frozen=True)

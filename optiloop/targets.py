@@ -48,7 +48,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _DEFAULT_TIMEOUT = Seconds(60.0)
 _METRIC_FIELDS = (
     *("name", "unit", "direction", "command", "timeout", "env"),
-    *("parser", "noise", "compare", "min_effect", "file"),
+    *("parser", "noise", "compare", "min_effect", "duet", "file"),
 )
 _TYPO = 0.75
 """Likeness from which an unknown key of [metric] is a misspelt field and not an option of its parser."""
@@ -350,7 +350,10 @@ def _metric(top: _Table) -> Metric:
         noise=table.choice("noise", Noise, Noise.TIMING),
         min_effect=_share(table, "min_effect", 0.005),
         compare=table.choice("compare", Compare, Compare.RATIO),
+        duet=table.take("duet", bool) or False,
     )
+    if metric.duet and metric.noise is not Noise.TIMING:
+        raise table.error(f'duet = true is for noise = "timing", not "{metric.noise}"')
     options = table.strings_left()
     if typo := next((key for key in options if _is_field(key)), None):
         raise table.unknown(typo, _METRIC_FIELDS)

@@ -13,6 +13,8 @@ from textwrap import dedent
 
 import pytest
 
+from optiloop.bench import _levels as levels_of_duet
+
 HONEST = """
     def total(numbers):
         return sum(numbers)
@@ -65,6 +67,56 @@ def bench(tmp_path):
 def metrics(stdout: str) -> dict[str, float]:
     lines = [line.removeprefix("METRIC ").split("=") for line in stdout.splitlines()]
     return {name: float(value) for name, value in lines}
+
+
+# --- a duet ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def rival(tmp_path, monkeypatch):
+    """Lay a second candidate out for the driver to time in turn with the first."""
+
+    def lay(candidate: str) -> None:
+        folder = tmp_path / "rival"
+        folder.mkdir(exist_ok=True)
+        (folder / "candidate.py").write_text(dedent(candidate))
+        monkeypatch.setenv("OPTILOOP_RIVAL", str(folder))
+
+    return lay
+
+
+def test_a_duet_gives_the_numbers_of_both(bench, rival):
+    rival(HONEST.replace("sum(numbers)", "sum([sum(numbers) for _ in range(5000)][:1])"))
+    result = bench(HONEST)
+    assert (result.returncode, result.stderr) == (0, "")
+    found = metrics(result.stdout)
+    names = ["total_us", "words_us", "combined_us", "import_us", "peak_mb"]
+    assert list(found) == [*names, *(f"rival.{name}" for name in names)]
+    assert found["rival.total_us"] > 10 * found["total_us"], "5,000 times the work"
+    assert found["rival.combined_us"] == found["rival.total_us"] + found["rival.words_us"]
+
+
+@pytest.mark.parametrize(
+    ("candidate", "said"),
+    [
+        ("def total(numbers): return 7\ndef words(text): return text.split()", "total: wrong answer 7"),
+        ("import subprocess, sys\nsubprocess.Popen([sys.executable, '-c', ''])\n" + dedent(HONEST), "import"),
+        ("1 / 0", "import: raised ZeroDivisionError"),
+    ],
+)
+def test_either_side_of_a_duet_can_fail_it(bench, rival, candidate, said):
+    rival(HONEST)
+    assert said in bench(candidate).stderr
+    rival(candidate)
+    assert said in bench(HONEST).stderr
+
+
+def test_to_swap_the_sides_of_a_duet_swaps_their_times():
+    ours, theirs = [3.0, 5.0, 4.0, 9.0], [2.0, 8.0, 4.5, 1.0]
+    assert levels_of_duet(ours, theirs) == pytest.approx(levels_of_duet(theirs, ours)[::-1])
+    slow = [10.0, 1.0, 1.0]
+    both = levels_of_duet([2 * by for by in slow], [1 * by for by in slow])
+    assert both[0] / both[1] == pytest.approx(2.0), "what slows both sides leaves their ratio alone"
 
 
 # --- an honest candidate -----------------------------------------------------------------------------

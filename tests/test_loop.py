@@ -525,6 +525,36 @@ def test_both_sides_of_a_pair_get_one_seed(tmp_path: Path) -> None:
         assert pair.champion.values["seed"] == pair.candidate.values["seed"] == pair.seed
 
 
+DUET = f"{TIMING}duet = true\n"
+DUET_SCORE = (
+    f'{TOY_SCORE}cd "${{OPTILOOP_RIVAL:-.}}" || exit 1\n. ./value.sh\necho "METRIC rival.score=$VALUE"\n'
+)
+
+
+def test_one_run_of_a_duet_measures_both_sides(tmp_path: Path) -> None:
+    score = f'{DUET_SCORE}echo "METRIC both=1"\necho "METRIC rival.both=2"\n'
+    toy = Toy(write_toy_target(tmp_path / "toy", metric=DUET, score=score))
+    better, worse = toy.run(toy_text(90), toy_text(95))
+    assert (better.status, worse.status) == (Status.KEEP, Status.DISCARD)
+    assert better.measurement is not None
+    for pair in better.measurement.pairs:
+        assert (pair.champion.values, pair.candidate.values) == ({"score": 100.0}, {"score": 90.0})
+    assert len({pair.candidate_first for pair in better.measurement.pairs}) == 2, "fails once in 128 times"
+
+
+@pytest.mark.parametrize(("line", "reason"), [("exit 3", "exit 3"), ("VALUE=x", "'x'")])
+def test_in_a_duet_each_side_s_failure_is_its_own(tmp_path: Path, line: str, reason: str) -> None:
+    toy = Toy(write_toy_target(tmp_path / "toy", metric=DUET, score=DUET_SCORE))
+    found = toy.one(f'VALUE=1\n[ -z "$OPTILOOP_SEED" ] || {line}\n')
+    assert (found.status, reason in found.reason, "champion" in found.reason) == (Status.CRASH, True, False)
+
+
+def test_a_command_that_knows_no_duet_is_told_so(tmp_path: Path) -> None:
+    toy = Toy(write_toy_target(tmp_path / "toy", metric=DUET))
+    with pytest.raises(TargetError, match=r"no 'rival.score': with duet = true in \[metric\] it measures"):
+        toy.one(toy_text(90))
+
+
 def test_the_cycle_s_budget_ends_the_measuring(tmp_path: Path) -> None:
     more = '[budget]\ncycle = "0.001s"\n'
     toy = Toy(write_toy_target(tmp_path / "toy", metric=TIMING, more=more))

@@ -99,6 +99,10 @@ run = "1.5h"
             "direction = 'minimise'",
             "direction must be one of minimize, maximize, not 'minimise'; did you mean",
         ),
+        (
+            "duet = true\nnoise = 'deterministic'",
+            '[metric] duet = true is for noise = "timing", not "deterministic"',
+        ),
         ("noise = 'costy'", "[metric] noise must be one of timing, deterministic, costly, not 'costy'"),
         ("min_effect = '1 %'", "[metric] min_effect must be a number, not '1 %'"),
         ("min_effect = -1", "[metric] min_effect must be zero or more, not -1.0"),

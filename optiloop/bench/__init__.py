@@ -20,6 +20,10 @@ each answer with an independent one, and reads the worker's CPU time from outsid
   keys that are no strings become strings. Arguments that JSON would change are refused.
 - The worker must stay one process with one thread (checked after each call, on Linux).
 
+Where the environment names a second folder in OPTILOOP_RIVAL, its file is timed too, by a worker of its own:
+call by call on the same arguments, in an order drawn each time. So both have the same machine, and what is
+slow now is slow for both. Its numbers are printed as `rival.<name>`; `duet = true` in [metric] asks for them.
+
 What it cannot do is isolate: code that runs as the same user may still read or kill what the system lets
 it. That is the sandbox's task. Elsewhere than on Linux there is no CPU clock of another process at hand:
 times are wall-clock times there, and `main` says so on stderr.
@@ -29,6 +33,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import random
 import re
@@ -39,14 +44,21 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 MAX_ANSWER_BYTES = 64 * 2**20
 HAS_CPU_CLOCK = sys.platform == "linux"
 
+RIVAL = "OPTILOOP_RIVAL"
+"""Where the engine names the folder of the program that this one is compared with, for a duet."""
+RIVALS = "rival."
+"""What the names of that program's numbers begin with."""
+
 _WORKER = Path(__file__).with_name("worker.py")
+_family: set[str] = set()
+"""The processes that a driver has on purpose: its workers, and what it had before."""
 _PR_SET_DUMPABLE, _PR_SET_CHILD_SUBREAPER = 4, 36  # prctl(2)
 
 
@@ -72,11 +84,15 @@ class Worker:
     `import_us` is the CPU time that importing the candidate took, in microseconds.
     """
 
-    def __init__(self, pid: int, channel: socket.socket, candidate: Path, timeout: float) -> None:
+    import_us: float
+
+    def __init__(self, pid: int, channel: socket.socket, timeout: float) -> None:
         self._pid, self._channel, self._timeout = pid, channel, timeout
-        self._family = _children(os.getpid()) | {str(pid)}
         self._exchange("start", b"")  # answered before it has seen the candidate
         self._billed_ns = _cpu_ns(pid)
+
+    def load(self, candidate: Path) -> None:
+        """Import the candidate."""
         _, self.import_us = self._ask("import", str(candidate).encode())
 
     def expect(self, function: str, arguments: Sequence[object], expected: Callable[..., object]) -> float:
@@ -84,12 +100,11 @@ class Worker:
 
         Raises BenchError unless the answer equals what `expected` returns for the same arguments.
         """
-        arguments = list(arguments)
-        request = _encode([function, arguments])
-        if json.loads(request) != [function, arguments]:
-            raise TypeError(f"{function}: JSON changes these arguments (tuples? keys that are no strings?)")
-        right = _encode(expected(*arguments))
-        answer, spent_us = self._ask(function, request)
+        return self._timed(_Call(function, arguments, expected))
+
+    def _timed(self, call: _Call) -> float:
+        function, right = call.function, call.right
+        answer, spent_us = self._ask(function, call.request)
         if answer != right:
             raise BenchError(f"{function}: wrong answer {_excerpt(answer)}, right is {_excerpt(right)}")
         return spent_us
@@ -147,9 +162,21 @@ class Worker:
             return
         fields = stat.rpartition(")")[2].split()  # proc(5): the first one here is field 3
         childrens_page_faults, threads = int(fields[11 - 3]), int(fields[20 - 3])
-        strangers = _children(self._pid) | (_children(os.getpid()) - self._family)
+        strangers = _children(self._pid) | (_children(os.getpid()) - _family)
         if strangers or threads > 1 or childrens_page_faults:
             raise BenchError(f"{what}: the worker started threads or processes")
+
+
+class _Call:
+    """One call to be made of any worker: what is sent, and what is right."""
+
+    def __init__(self, function: str, arguments: Sequence[object], expected: Callable[..., object]) -> None:
+        arguments = list(arguments)
+        self.function = function
+        self.request = _encode([function, arguments])
+        if json.loads(self.request) != [function, arguments]:
+            raise TypeError(f"{function}: JSON changes these arguments (tuples? keys that are no strings?)")
+        self.right = _encode(expected(*arguments))
 
 
 @contextmanager
@@ -159,7 +186,24 @@ def worker(candidate: str | Path, *, hash_seed: int = 0, timeout: float = 30.0) 
     `timeout` bounds each call, in seconds. `hash_seed` fixes the order of sets of strings. The candidate's
     folder is not on its import path: one file, the standard library and what is installed.
     """
+    with _workers([candidate], hash_seed, timeout) as (running,):
+        yield running
+
+
+@contextmanager
+def _workers(candidates: Sequence[str | Path], hash_seed: int, timeout: float) -> Iterator[list[Worker]]:
+    """One worker for each file; all are there before the first file is imported."""
     _shield()
+    _family.update(_children(os.getpid()))
+    with ExitStack() as stack:
+        running = [stack.enter_context(_started(hash_seed, timeout)) for _ in candidates]
+        for each, candidate in zip(running, candidates, strict=True):
+            each.load(Path(candidate))
+        yield running
+
+
+@contextmanager
+def _started(hash_seed: int, timeout: float) -> Iterator[Worker]:
     ours, theirs = socket.socketpair()
     process = subprocess.Popen(
         [sys.executable, "-s", "-P", "-B", str(_WORKER)],
@@ -172,42 +216,70 @@ def worker(candidate: str | Path, *, hash_seed: int = 0, timeout: float = 30.0) 
         theirs.close()
         try:
             _forbid_children(process.pid)
-            yield Worker(process.pid, ours, Path(candidate), timeout)
+            _family.add(str(process.pid))
+            yield Worker(process.pid, ours, timeout)
         finally:
             process.kill()
 
 
 def measure(
-    candidate: str | Path, cases: Sequence[Case], *, seed: int, rounds: int = 3, timeout: float = 30.0
+    candidate: str | Path,
+    cases: Sequence[Case],
+    *,
+    seed: int,
+    rounds: int = 3,
+    timeout: float = 30.0,
+    rival: str | Path | None = None,
 ) -> dict[str, float]:
     """Time every case once a round on fresh arguments, and return the metrics by name.
 
     `<function>_us` is the median over the rounds, `combined_us` the sum of those, `import_us` the time of
-    the import, `peak_mb` the worker's peak memory. Raises BenchError on the first answer that is not right.
+    the import, `peak_mb` the worker's peak memory. With a `rival` both files get the same calls in turn, and
+    the rival's metrics are there as `rival.<name>`. Raises BenchError on the first answer that is not right.
     """
-    rng = random.Random(seed)
-    spent: dict[str, list[float]] = {case.function: [] for case in cases}
-    if len(spent) < len(cases):
+    draw, order = random.Random(seed), random.Random(seed + 1)
+    if len({case.function for case in cases}) < len(cases):
         raise ValueError("two cases time the same function; give it one larger input instead")
-    with worker(candidate, hash_seed=seed, timeout=timeout) as running:
+    files = [candidate] if rival is None else [candidate, rival]
+    spent: dict[str, list[list[float]]] = {case.function: [[] for _ in files] for case in cases}
+    with _workers(files, seed, timeout) as running:
         for _ in range(rounds):
             for function, arguments, expected in cases:
-                spent[function].append(running.expect(function, arguments(rng), expected))
-        peak_mb = running.peak_mb()
-    medians = {f"{function}_us": _median(times) for function, times in spent.items()}
-    return {
-        **medians,
-        "combined_us": sum(medians.values()),
-        "import_us": running.import_us,
-        "peak_mb": _peak_mb_of_children() if peak_mb is None else peak_mb,
+                call = _Call(function, arguments(draw), expected)
+                for side in order.sample(range(len(files)), len(files)):
+                    spent[function][side].append(running[side]._timed(call))
+        peaks = [each.peak_mb() for each in running]
+    times = {
+        function: _levels(*sides) if len(sides) == 2 else (_median(sides[0]),)
+        for function, sides in spent.items()
     }
+    found: dict[str, float] = {}
+    for side, prefix in enumerate(("", RIVALS)[: len(files)]):
+        found |= {f"{prefix}{function}_us": levels[side] for function, levels in times.items()}
+        found[f"{prefix}combined_us"] = sum(levels[side] for levels in times.values())
+        found[f"{prefix}import_us"] = running[side].import_us
+        peak = peaks[side]
+        found[f"{prefix}peak_mb"] = _peak_mb_of_children() if peak is None else peak
+    return found
+
+
+def _levels(ours: Sequence[float], theirs: Sequence[float]) -> tuple[float, float]:
+    """The times of two programs on the same arguments: their ratio is the median of the calls' ratios.
+
+    A slow moment of the machine hits a call's two sides, so it leaves their ratio alone. What they are
+    around is the geometric mean of both medians; to swap the sides swaps the result.
+    """
+    centre = math.sqrt(_median(ours) * _median(theirs))
+    ratios = [math.log(a / b) for a, b in zip(ours, theirs, strict=True)]
+    half = math.exp(_median(ratios) / 2)
+    return centre * half, centre / half
 
 
 def main(candidate: str, cases: Sequence[Case], *, rounds: int = 3, timeout: float = 30.0) -> None:
     """Be a target's benchmark program: print one `METRIC name=value` line each, or one error and exit 1.
 
     The seed is the environment's OPTILOOP_SEED (the engine gives both sides of a pair the same one), else
-    a random one.
+    a random one. A folder in OPTILOOP_RIVAL holds another candidate, to be timed in turn with this one.
     """
     parser = argparse.ArgumentParser(description=f"Time the functions of {candidate} on fresh inputs.")
     parser.add_argument("--json", action="store_true", help="print one JSON object, not METRIC lines")
@@ -215,8 +287,9 @@ def main(candidate: str, cases: Sequence[Case], *, rounds: int = 3, timeout: flo
     seed = int(os.environ.get("OPTILOOP_SEED") or int.from_bytes(os.urandom(4)))
     if not HAS_CPU_CLOCK:
         print("note: wall-clock times; this system has no CPU clock of another process", file=sys.stderr)
+    rival = Path(os.environ[RIVAL], candidate) if os.environ.get(RIVAL) else None
     try:
-        metrics = measure(candidate, cases, seed=seed, rounds=rounds, timeout=timeout)
+        metrics = measure(candidate, cases, seed=seed, rounds=rounds, timeout=timeout, rival=rival)
     except BenchError as error:
         sys.exit(f"error: {error} (OPTILOOP_SEED={seed})")
     if as_json:

@@ -62,15 +62,16 @@ class Sandbox:
         tree: Path | None = None,
         env: Mapping[str, str] | None = None,
         hidden: tuple[str, ...] = (),
+        shown_too: tuple[Path, ...] = (),
         watch: Callable[[str], str] | None = None,
     ) -> Outcome:
         """Run a command in `cwd` to its end or its limit; nothing that it started is alive on return.
 
         `private` is an empty folder that becomes its HOME and TMPDIR (at `bwrap` it has one in memory
         instead). `tree` is the folder around `cwd` that it may write to; `cwd` itself where None. `hidden`
-        are paths below `cwd` that `bwrap` shows as empty. `watch` is given the lines of stdout as they come,
-        and ends the command by answering why. A command that cannot be started is an Outcome with exit code
-        127, like a shell's.
+        are paths below `cwd` that `bwrap` shows as empty, `shown_too` folders elsewhere that it lets be read.
+        `watch` is given the lines of stdout as they come, and ends the command by answering why. A command
+        that cannot be started is an Outcome with exit code 127, like a shell's.
         """
         processes.lifeline()
         cwd, tree = cwd.absolute(), (tree or cwd).absolute()
@@ -78,7 +79,7 @@ class Sandbox:
         own = environment(home, {**command.env, **(env or {})}, self.confinement.pass_env)
         started = time.monotonic()
         try:
-            running = self._started(command, argv(command.line), cwd, tree, own, hidden)
+            running = self._started(command, argv(command.line), cwd, tree, own, hidden, shown_too)
         except (OSError, ValueError) as error:  # ValueError: an open quote, a NUL
             if isinstance(error, OSError) and error.errno in _OUR_OWN_LIMITS:
                 raise
@@ -104,6 +105,7 @@ class Sandbox:
         tree: Path,
         env: Mapping[str, str],
         hidden: tuple[str, ...],
+        shown_too: tuple[Path, ...],
     ) -> Running:
         limited = limits(self.confinement, command.timeout)
         if self.level == "process":
@@ -117,6 +119,7 @@ class Sandbox:
             cwd=cwd,
             tree=tree,
             read_only=self.read_only,
+            shown_too=tuple(path.absolute() for path in shown_too),
             writable=self.writable,
             secret=self.secret,
             hidden=hidden,

@@ -131,14 +131,16 @@ def options(
     cwd: Path,
     tree: Path,
     read_only: Iterable[Path],
+    shown_too: Iterable[Path],
     writable: Iterable[Path],
     secret: Iterable[Path],
     hidden: Iterable[str],
 ) -> list[str]:
     """How bubblewrap is to build what a command in `cwd` sees. Later options lie on top of earlier ones.
 
-    `tree` holds `cwd` and is shown whole, but for its `.git`. `secret` folders are covered where an earlier
-    option shows them, and so are the `hidden` paths, relative to `cwd`.
+    `tree` holds `cwd` and is shown whole, but for its `.git`, and so is each of `shown_too`, read-only.
+    `secret` folders are covered where an earlier option shows them, and so are the `hidden` paths, relative
+    to `cwd`.
     """
     room = str(min(confinement.disk, memory_for_files()))
     shown = [*_interpreter(), *read_only]
@@ -156,6 +158,8 @@ def options(
         if path.is_dir() and any(path.is_relative_to(root) for root in (*shown, *map(Path, _SYSTEM))):
             words += ("--tmpfs", str(path))
     words += _bind(tree, "bind")
+    for path in shown_too:
+        words += (*_bind(path, "ro-bind"), *_cover(path / ".git"))
     for path in writable:
         words += _bind(path, "dev-bind" if path.is_relative_to("/dev") else "bind")
     for path in (tree / ".git", *(cwd / name for name in hidden)):
