@@ -119,7 +119,6 @@ LOSS_MODELS = ("sigma 0.2 %", "g1", "drift", "g5")
 SCENARIOS = {"slightly_worse": "all worse by 0.1-1 %", "worse": "all worse by 1-10 %"}
 
 MIXTURE = [Campaigns(name, model) for model in MODELS for name in (*(r.name for r in RIVALS), *OUR_NAMES)]
-OF_TIME = [Campaigns(DEFAULT, model, "mixture_of_time") for model in MODELS]
 NULLS = [Campaigns(name, model, "nulls") for model in MODELS for name in (Rule.name, *OUR_NAMES[:4])]
 HARD = [Campaigns(name, model) for model in HOSTILE for name in (Rule.name, DEFAULT, SURE)]
 COSTLIES = [
@@ -199,8 +198,6 @@ def mixture(found: Tallies) -> list[Target]:
     for model in MODELS:
         rows = [(job.rule, _mixture_row(found[job])) for job in MIXTURE if job.model == model]
         table(model, columns, rows)
-    milder = [(job.model, _mixture_row(found[job])) for job in OF_TIME]
-    table("optiloop, 50 % better = half the time", columns, milder)
     return _mixture_targets(found)
 
 
@@ -477,7 +474,7 @@ def main() -> int:
     chosen = options.parse_args()
     print(f"{chosen.campaigns} campaigns of {CANDIDATES} candidates per noise model, seed {chosen.seed}")
     ask = (chosen.campaigns, chosen.seed)
-    jobs = list(dict.fromkeys((*MIXTURE, *OF_TIME, *NULLS, *HARD, *COSTLIES, *EXACTS, *WORSE)))
+    jobs = list(dict.fromkeys((*MIXTURE, *NULLS, *HARD, *COSTLIES, *EXACTS, *WORSE)))
     with ProcessPoolExecutor(WORKERS) as pool:
         found = dict(zip(jobs, pool.map(_tally, [(job, *ask) for job in jobs]), strict=True))
         guarded = dict(zip(GUARDS, pool.map(_judged, [(job, *ask) for job in GUARDS]), strict=True))

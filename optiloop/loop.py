@@ -169,6 +169,7 @@ class Engine:
         experiment = self._experiment(attempt, source, parent, history, seconds)
         if attempt.finding.verdict.kept:
             commit = self.workspace.commit(attempt.proposal.edits, _message(experiment))
+            self.judge.promoted(commit)
             experiment = replace(experiment, commit=commit)
         self._save_artifacts(experiment.id)
         return self._append(experiment, history)

@@ -63,6 +63,7 @@ CLAIM_PAIRS = {Noise.TIMING: 20, Noise.COSTLY: 6, Noise.DETERMINISTIC: 1}
 CURVE_POINTS = 64
 """Points that are kept of a run's course."""
 
+_CANDIDATE = ""
 _FAILED = "failed"
 _OF_CHAMPION = "the champion's own run: "
 RESULT_FILE_LIMIT = 16 * 2**20
@@ -100,6 +101,7 @@ class Judge:
     """The folders that a command may write to, each whole: the one that holds its working folder."""
     leftovers: dict[Path, str] = field(default_factory=dict)
     _known: dict[str, tuple[Sample, dict[str, float]]] = field(default_factory=dict)
+    """A deterministic champion's run, by its commit; the last candidate's, by no name yet."""
 
     # --- gates -------------------------------------------------------------------------------------
 
@@ -261,6 +263,14 @@ class Judge:
             return replace(measurement, confirmed=again.values[self.target.metric.name])
         return replace(measurement, pairs=(*measurement.pairs, self._pair(sides, champion, candidate)))
 
+    def promoted(self, commit: str) -> None:
+        """The candidate that was measured last is the champion now: what is known of it stays known.
+
+        That its numbers do not depend on the folder, the baseline has shown.
+        """
+        if _CANDIDATE in self._known:
+            self._known = {commit: self._known[_CANDIDATE]}
+
     def _known_pair(
         self, measurement: Measurement, sides: _Sides, champion: Path, candidate: Path, commit: str
     ) -> Measurement:
@@ -269,6 +279,7 @@ class Judge:
         known, champion_numbers = self._known[commit]
         sides.champion.append(champion_numbers)
         found, numbers = self.sample(candidate, 0)
+        self._known[_CANDIDATE] = found, numbers
         sides.candidate.append(numbers)
         return replace(measurement, pairs=(Pair(known, found, candidate_first=False, seed=0),))
 
