@@ -1,6 +1,6 @@
 """Promise 1, true, on this very machine: what the loop does with candidates whose worth is known.
 
-    python benchmarks/honest.py                          the whole of it: about an hour
+    python benchmarks/honest.py                          the whole of it: about half an hour
     python benchmarks/honest.py --runs 1 --nulls 4 --hidden 2     the short form that CI runs
 
 The target is the built-in text_processor, its slowest functions mended first, so that a sample takes a third
@@ -75,6 +75,8 @@ def _nulls(scratch: Path, base: str, run: int, count: int) -> int:
     )
     found = _campaign(scratch / f"nulls{run}", base, texts)
     kept = [experiment for experiment in found if experiment.status is Status.KEEP]
+    for experiment in kept:
+        print(f"A/A kept {experiment.hypothesis}: {experiment.reason}, {experiment.effect}")
     print(
         f"A/A run {run + 1}: {count} no-ops, {len(kept)} kept, {_runs(found):.1f} runs a candidate, noise of "
         f"a pair {_noise(found):.2%}; without the unused name {known} of {count} would have been known unrun",
@@ -118,7 +120,9 @@ def _campaign(folder: Path, base: str, texts: Sequence[str]) -> list[Experiment]
     candidates = folder.with_suffix(".jsonl")
     candidates.write_text("\n".join(lines) + "\n", encoding="utf-8")
     command = (*OPTILOOP, "run", str(folder), "--proposer", f"replay:{candidates}", "--time", "4h")
-    subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+    done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    if done.returncode:
+        raise SystemExit(done.stderr)
     log = folder / ".optiloop" / "text_processor" / "experiments.jsonl"
     return [experiment for experiment in Ledger(log).new() if experiment.origin == "replay"]
 
