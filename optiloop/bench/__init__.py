@@ -122,7 +122,7 @@ class Worker:
         answer = self._exchange(what, request)
         self._billed_ns = _cpu_ns(self._pid)
         self._check_alone(what)
-        return answer, (self._billed_ns - billed_ns) / 1000
+        return answer, max(1, self._billed_ns - billed_ns) / 1000  # a clock may stand still; a time is not 0
 
     def _exchange(self, what: str, request: bytes) -> bytes:
         deadline = time.monotonic() + self._timeout
