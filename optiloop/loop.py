@@ -179,6 +179,7 @@ class Engine:
             calibration = self.state.calibration()
             self.ledger = Ledger(self.ledger.path)
             self._history = History(self.target.metric, calibration.baseline if calibration else None)
+            self.judge.census = calibration.baseline.census if calibration else {}
         for experiment in self.ledger.new():
             if _measured_otherwise(experiment, self.target.metric):
                 raise LedgerError(

@@ -9,11 +9,12 @@ import itertools
 import math
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 
+from optiloop.census import tests_passed
 from optiloop.decide import (
     OUT_OF_TIME,
     changes,
@@ -26,6 +27,7 @@ from optiloop.decide import (
 )
 from optiloop.errors import TargetError
 from optiloop.model import (
+    HOLDOUT,
     Baseline,
     Claim,
     Command,
@@ -90,6 +92,8 @@ class Judge:
     phase: str = ""
     gate_seconds: float = 0.0
     """What the baseline's gates and hold-out took."""
+    census: Mapping[str, int] = field(default_factory=dict)
+    """How many tests each gate passed on the baseline, by name: no candidate may pass fewer."""
     artifacts: dict[str, str] = field(default_factory=dict)
     sandbox: Sandbox = field(default_factory=Sandbox)
     trees: tuple[Path, ...] = ()
@@ -114,14 +118,16 @@ class Judge:
         if self.target.holdout is None:
             return None
         self.phase = "hold-out"
-        result = self._gate(Gate("hold-out", self.target.holdout), folder)
+        result = self._gate(Gate(HOLDOUT, self.target.holdout), folder)
         return result if result.passed else replace(result, reason=_FAILED)
 
     def _gate(self, gate: Gate, folder: Path) -> GateResult:
         outcome = self._run(gate.command, folder)
-        if not outcome.ok:
+        passed = tests_passed(f"{outcome.stdout}\n{outcome.stderr}")
+        reason = outcome.failure() or _missing(passed, gate.tests or self.census.get(gate.name))
+        if reason:
             self.artifacts[f"{gate.name}.txt"] = outcome.stdout + outcome.stderr
-        return GateResult(gate.name, outcome.ok, outcome.failure(), outcome.seconds)
+        return GateResult(gate.name, not reason, reason, outcome.seconds, passed)
 
     # --- samples -----------------------------------------------------------------------------------
 
@@ -260,6 +266,7 @@ class Judge:
 
         Raises TargetError where a gate fails or a number is missing: there is nothing to improve on.
         """
+        self.census = {}
         results = [*self.gates(folder)]
         if all(gate.passed for gate in results) and (held := self.holdout(folder)) is not None:
             results.append(held)
@@ -292,6 +299,7 @@ class Judge:
             guard_nulls={guard.metric: _guard_nulls(pairs, guard.metric) for guard in self.target.guards},
             samples=tuple(samples) if metric.noise is Noise.COSTLY else (),
             cpu_scale=_cpu_scale(pairs),
+            census={gate.name: gate.tests for gate in results if gate.tests is not None},
         )
         return baseline, {name: values[0] for name, values in sides.medians().items()}
 
@@ -420,6 +428,13 @@ def _ratios(pairs: Sequence[Pair], metric: Metric) -> list[float]:
 
 def _spread(values: Sequence[float], *, exact: bool) -> Interval:
     return Interval(min(values), max(values)) if exact else median_interval(values)
+
+
+def _missing(passed: int | None, expected: int | None) -> str:
+    """Say that tests are missing; empty where all have passed that must. An exit code of 0 can be forged."""
+    if expected is None or (passed is not None and passed >= expected):
+        return ""
+    return f"{passed or 'no'} test{'' if passed == 1 else 's'} passed, {expected} must"
 
 
 def _phase(measurement: Measurement) -> str:

@@ -21,6 +21,10 @@ TAKES_BACK = "takes-back:"
 """The beginning of that keep's other tag: the earlier one's id follows."""
 
 
+HOLDOUT = "hold-out"
+"""The name of the hold-out among the gates of a log line."""
+
+
 class Direction(StrEnum):
     """Which way a metric gets better."""
 
@@ -78,10 +82,14 @@ class Command:
 
 @dataclass(frozen=True)
 class Gate:
-    """A command that must exit 0 before a candidate is measured."""
+    """A command that must exit 0 before a candidate is measured.
+
+    `tests` is how many tests it must report as passed; None: as many as it did for the baseline.
+    """
 
     name: str
     command: Command
+    tests: int | None = None
 
 
 @dataclass(frozen=True)
@@ -405,12 +413,16 @@ class Verdict:
 
 @dataclass(frozen=True)
 class GateResult:
-    """What one gate said; `reason` is empty where it passed."""
+    """What one gate said; `reason` is empty where it passed.
+
+    `tests` is how many tests passed, None where its output does not tell.
+    """
 
     name: str
     passed: bool
     reason: str
     seconds: float
+    tests: int | None = None
 
 
 @dataclass(frozen=True)
@@ -464,7 +476,7 @@ class Baseline:
     `value` is the metric's median, `nulls` the gains of equal code per pair, `guard_nulls` the same of each
     guarded number, `scale` the robust standard deviation of `nulls` (None where pairs alone do not decide),
     `seconds` what one sample took, `cpu_scale` the noise that CPU time would have had, where it was seen.
-    `samples` are a costly metric's runs.
+    `samples` are a costly metric's runs. `census` is how many tests passed, by gate.
     """
 
     commit: str
@@ -475,6 +487,7 @@ class Baseline:
     guard_nulls: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     samples: tuple[Sample, ...] = ()
     cpu_scale: float | None = None
+    census: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -97,6 +97,7 @@ def as_json(experiment: Experiment) -> dict[str, Any]:
                 "passed": gate.passed,
                 "reason": gate.reason,
                 "seconds": round(gate.seconds, 4),
+                **_present("tests", gate.tests),
             }
             for gate in experiment.gates
         ],
@@ -202,7 +203,7 @@ def _experiment(found: Mapping[str, Any]) -> Experiment:
         change=found["change"],
         diff=found["diff"],
         gates=tuple(
-            GateResult(gate["name"], gate["passed"], gate["reason"], gate["seconds"])
+            GateResult(gate["name"], gate["passed"], gate["reason"], gate["seconds"], gate.get("tests"))
             for gate in found["gates"]
         ),
         measurement=_measurement(found["measurement"]),

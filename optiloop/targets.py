@@ -22,6 +22,7 @@ from typing import Any, TypeVar
 
 from optiloop.errors import TargetError, UsageError
 from optiloop.model import (
+    HOLDOUT,
     Budget,
     Command,
     Compare,
@@ -331,7 +332,11 @@ def _files_per_change(top: _Table) -> int:
 
 
 def _gate(table: _Table, number: int) -> Gate:
-    gate = Gate(table.take("name", str) or f"gate {number}", table.command())
+    gate = Gate(table.take("name", str) or f"gate {number}", table.command(), table.take("tests", int))
+    if gate.tests is not None and gate.tests < 1:
+        raise table.error(f"tests must be 1 or more, not {gate.tests}: how many the gate must pass")
+    if gate.name == HOLDOUT:
+        raise table.error(f"name {HOLDOUT!r} is taken by [holdout]")
     table.done()
     return gate
 

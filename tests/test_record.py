@@ -90,7 +90,10 @@ experiments = st.builds(
     result=st.none() | texts,
     change=st.none() | texts,
     diff=texts,
-    gates=st.lists(st.builds(GateResult, texts, st.booleans(), texts, seconds), max_size=2).map(tuple),
+    gates=st.lists(
+        st.builds(GateResult, texts, st.booleans(), texts, seconds, st.none() | st.integers(1, 999)),
+        max_size=2,
+    ).map(tuple),
     measurement=st.none() | measurements,
     effect=st.none() | numbers,
     interval=st.none() | st.builds(interval, ends, ends),
