@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -61,8 +62,10 @@ class CountingJudge(Judge):
         folder: Path,
         env: dict[str, str] | None = None,
         watch: Callable[[str], str] | None = None,
+        *,
+        during: AbstractContextManager[None] | None = None,
     ) -> Outcome:
-        outcome = super()._run(command, folder, env, watch)
+        outcome = super()._run(command, folder, env, watch, during=during)
         self.cpu_seconds += outcome.cpu_seconds
         return outcome
 

@@ -607,6 +607,8 @@ def _cycles(
         )
         if why := stop_reason(limits, progress):
             return done, why, False
+        if engine.holdout_spent():
+            return done, "the hold-out has given all its answers, and nothing is kept without it", False
         if min(history.barren, done) >= BARREN:
             return done, f"the proposer gave up: {history.latest(1)[0].reason}", True
         engine.judge.deadline = _deadline(engine, limits, started, share=0.5, reserve=recheck_seconds(engine))

@@ -25,7 +25,7 @@ from optiloop.errors import LedgerError, ProposerError, TargetError, WorkspaceEr
 from optiloop.ledger import Ledger
 from optiloop.measure import CLAIM_PAIRS, Judge
 from optiloop.memory.fingerprint import change_fingerprint, result_fingerprint
-from optiloop.memory.history import History, as_recall
+from optiloop.memory.history import HOLDOUT_SPENT, History, as_recall
 from optiloop.model import (
     Baseline,
     Brief,
@@ -89,7 +89,11 @@ class Engine:
         self.review = review
         produced = target.metric.options.get("file")
         self.workspace = Workspace(
-            place, target.name, target.editable, produced=(produced,) if produced else ()
+            place,
+            target.name,
+            target.editable,
+            produced=(produced,) if produced else (),
+            held_out=(target.holdout.files or ()) if target.holdout else (),
         )
         self.ledger = Ledger(place.home / "experiments.jsonl")
         self.state = State(place.home)
@@ -98,6 +102,7 @@ class Engine:
             target,
             self.workspace.scratch,
             sweep=self.workspace.sweep,
+            reveal=self.workspace.revealed,
             sandbox=self.sandbox,
             trees=self.workspace.trees,
         )
@@ -306,6 +311,8 @@ class Engine:
     def _held_out(
         self, proposal: Proposal, gates: tuple[GateResult, ...], measurement: Measurement, verdict: Verdict
     ) -> Finding:
+        if self.holdout_spent():
+            return Finding(Verdict(Status.GATE_FAILED, HOLDOUT_SPENT), gates, measurement)
         holdout = self.judge.holdout(self.workspace.trial)
         if holdout is not None:
             gates = (*gates, holdout)
@@ -314,6 +321,11 @@ class Engine:
             elif not holdout.passed:
                 verdict = Verdict(Status.GATE_FAILED, f"{holdout.name}: {holdout.reason}")
         return Finding(verdict, gates, measurement)
+
+    def holdout_spent(self) -> bool:
+        """Whether the hold-out has given as many answers in this campaign as it may: nothing can be kept."""
+        holdout = self.target.holdout
+        return holdout is not None and self.history().peeks >= holdout.peeks
 
     def _touched(self, proposal: Proposal) -> str:
         """Say what the candidate did that it must not: change files, its own too, or leave processes."""

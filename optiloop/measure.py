@@ -10,6 +10,7 @@ import math
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
@@ -34,6 +35,7 @@ from optiloop.model import (
     Compare,
     Gate,
     GateResult,
+    Holdout,
     Interval,
     Level,
     Measurement,
@@ -46,7 +48,7 @@ from optiloop.model import (
     Verdict,
 )
 from optiloop.parsers import MetricError, parse, partial_lines
-from optiloop.sandbox import Outcome, Sandbox, last_line, private_folder, shown
+from optiloop.sandbox import Outcome, Sandbox, private_folder, shown
 from optiloop.stats import median_interval, robust_scale
 
 BASELINE_PAIRS = 6
@@ -87,6 +89,8 @@ class Judge:
     scratch: Path
     sweep: Callable[[], None] = lambda: None
     """Cleans the folders before each command."""
+    reveal: Callable[[Path], AbstractContextManager[None]] = lambda folder: nullcontext()
+    """Lays the hold-out's files into a folder while it runs."""
     deadline: float = math.inf
     """When measuring must end, on the monotonic clock."""
     phase: str = ""
@@ -117,12 +121,18 @@ class Judge:
         """Ask the hold-out; None where the target has none. Proposers learn one bit of it: no reason."""
         if self.target.holdout is None:
             return None
-        self.phase = "hold-out"
-        result = self._gate(Gate(HOLDOUT, self.target.holdout), folder)
-        return result if result.passed else replace(result, reason=_FAILED)
+        result = self._held_out(self.target.holdout, folder)
+        self.artifacts.pop(f"{HOLDOUT}.txt", None)  # what it says would tell more
+        return GateResult(HOLDOUT, result.passed, "" if result.passed else _FAILED, result.seconds)
 
-    def _gate(self, gate: Gate, folder: Path) -> GateResult:
-        outcome = self._run(gate.command, folder)
+    def _held_out(self, holdout: Holdout, folder: Path) -> GateResult:
+        self.phase = HOLDOUT
+        return self._gate(Gate(HOLDOUT, holdout.command), folder, self.reveal(folder))
+
+    def _gate(
+        self, gate: Gate, folder: Path, during: AbstractContextManager[None] | None = None
+    ) -> GateResult:
+        outcome = self._run(gate.command, folder, during=during)
         passed = tests_passed(f"{outcome.stdout}\n{outcome.stderr}")
         reason = outcome.failure() or _missing(passed, gate.tests or self.census.get(gate.name))
         if reason:
@@ -268,13 +278,13 @@ class Judge:
         """
         self.census = {}
         results = [*self.gates(folder)]
-        if all(gate.passed for gate in results) and (held := self.holdout(folder)) is not None:
-            results.append(held)
+        if all(gate.passed for gate in results) and self.target.holdout is not None:
+            results.append(self._held_out(self.target.holdout, folder))
         self.gate_seconds = math.fsum(gate.seconds for gate in results)
         if failed := next((gate for gate in results if not gate.passed), None):
-            output = last_line(self.artifacts.get(f"{failed.name}.txt", ""))
-            why = output if failed.reason == _FAILED and output else failed.reason
-            raise TargetError(f"{self.target.name}: the baseline fails its own {failed.name}: {why}")
+            raise TargetError(
+                f"{self.target.name}: the baseline fails its own {failed.name}: {failed.reason}"
+            )
         sides = _Sides()
         try:
             samples, pairs = self._baseline_samples(sides, folder, other)
@@ -344,10 +354,12 @@ class Judge:
         folder: Path,
         env: dict[str, str] | None = None,
         watch: Callable[[str], str] | None = None,
+        *,
+        during: AbstractContextManager[None] | None = None,
     ) -> Outcome:
         self.sweep()
         tree = next((tree for tree in self.trees if folder.is_relative_to(tree)), None)
-        with private_folder(self.scratch) as private:
+        with during or nullcontext(), private_folder(self.scratch) as private:
             outcome = self.sandbox.run(command, folder, private=private, tree=tree, env=env, watch=watch)
         if outcome.left:
             self.leftovers.setdefault(folder, f"{shown(command.line)} {outcome.leftovers()}")

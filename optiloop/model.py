@@ -93,6 +93,19 @@ class Gate:
 
 
 @dataclass(frozen=True)
+class Holdout:
+    """A command that must exit 0 before a keep, of which candidates and proposers see as little as can be.
+
+    `files` lie in no worktree but while it runs; None: those that its command names and no other does.
+    `peeks` is how many answers one campaign gets: each tells a little of what it holds.
+    """
+
+    command: Command
+    files: tuple[str, ...] | None = None
+    peeks: int = 200
+
+
+@dataclass(frozen=True)
 class Metric:
     """The one number that decides, and how to get it.
 
@@ -180,7 +193,7 @@ class Target:
     goal: str = ""
     gates: tuple[Gate, ...] = ()
     guards: tuple[Guard, ...] = ()
-    holdout: Command | None = None
+    holdout: Holdout | None = None
     diagnose: Command | None = None
     context: tuple[str, ...] = ()
     policy: Policy = Policy()

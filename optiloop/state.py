@@ -181,6 +181,7 @@ def read_campaign(target: Target) -> Campaign:
         metric=target.metric,
         editable=target.editable,
         alpha=target.policy.alpha,
+        peeks=target.holdout.peeks if target.holdout else None,
         experiments=tuple(Ledger(workspace.place.home / "experiments.jsonl").new()),
         baseline=calibration.baseline if calibration else None,
         claim=state.claim(),

@@ -14,7 +14,7 @@ import reprlib
 import shutil
 import sys
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import entry_points
 from pathlib import Path, PurePosixPath
@@ -30,6 +30,7 @@ from optiloop.model import (
     Direction,
     Gate,
     Guard,
+    Holdout,
     Metric,
     Noise,
     Policy,
@@ -37,6 +38,7 @@ from optiloop.model import (
     Target,
 )
 from optiloop.parsers import MetricError, parse
+from optiloop.sandbox.command import shown
 
 T = TypeVar("T")
 
@@ -156,6 +158,9 @@ class _Table:
         if type(value) is not kind:
             raise self.error(f"{key} must be {_KINDS[kind]}, not {_shown(value)}")
         return value
+
+    def has(self, key: str) -> bool:
+        return key in self._values
 
     def need(self, key: str, kind: type[T]) -> T:
         value = self.take(key, kind)
@@ -314,7 +319,7 @@ def _from_toml(file: Path) -> Target:
         gates=tuple(_gate(table, number) for number, table in enumerate(top.tables("gate"), 1)),
         metric=_metric(top),
         guards=tuple(_guard(table) for table in top.tables("guard")),
-        holdout=_lone_command(top.table("holdout")),
+        holdout=_holdout(top.table("holdout")),
         diagnose=_lone_command(top.table("diagnose")),
         policy=_policy(top.table("policy")),
         budget=_budget(top.table("budget")),
@@ -393,6 +398,17 @@ def _lone_command(table: _Table | None) -> Command | None:
     command = table.command()
     table.done()
     return command
+
+
+def _holdout(table: _Table | None) -> Holdout | None:
+    if table is None:
+        return None
+    files = table.texts("files") if table.has("files") else None
+    peeks, command = table.take("peeks", int), table.command()
+    if peeks is not None and peeks < 1:
+        raise table.error(f"peeks must be 1 or more, not {peeks}: how often a campaign may ask")
+    table.done()
+    return Holdout(command, files, peeks or Holdout(command).peeks)
 
 
 def _policy(table: _Table | None) -> Policy:
@@ -498,7 +514,34 @@ def _checked(target: Target, file: Path) -> Target:
     result = target.metric.options.get("file")
     if result is not None and (PurePosixPath(result).is_absolute() or ".." in PurePosixPath(result).parts):
         raise TargetError(f"{file}: [metric] file {result!r} lies outside the target's folder")
-    return target
+    return _with_hidden_files(target, file)
+
+
+def _with_hidden_files(target: Target, file: Path) -> Target:
+    """The target with the files of its hold-out named."""
+    held = target.holdout
+    if held is None:
+        return target
+    files = tuple(_only_named_by(held.command, target)) if held.files is None else held.files
+    for path in files:
+        pure = PurePosixPath(path)
+        if pure.is_absolute() or ".." in pure.parts or not (target.root / path).exists():
+            raise TargetError(f"{file}: [holdout] file {path!r} is not there; name files beside it")
+        if path in target.editable or path in target.context:
+            raise TargetError(f"{file}: [holdout] file {path!r} is shown to proposers: take it off one list")
+    return replace(target, holdout=replace(held, files=files))
+
+
+def _only_named_by(command: Command, target: Target) -> Iterator[str]:
+    """The target's files among a command's words that no other command speaks of."""
+    others = [*(gate.command for gate in target.gates), target.metric.command, target.diagnose]
+    said = " ".join(shown(other.line) for other in others if other is not None)
+    for word in command.line.split() if isinstance(command.line, str) else command.line:
+        path = PurePosixPath(word)
+        named = re.search(rf"(?<!\w){re.escape(path.stem)}(?!\w)", said) if path.stem else True
+        inside = not path.is_absolute() and ".." not in path.parts and (target.root / path).exists()
+        if inside and not named and word not in (*target.editable, *target.context):
+            yield word
 
 
 def _ask_parser(metric: Metric, file: Path) -> None:

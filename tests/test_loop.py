@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
@@ -75,6 +76,9 @@ class Toy:
             assert engine.workspace.tampered() == []
             assert engine.workspace.head() == (found.commit or engine.workspace.root_commit)
         return found
+
+    def opened(self) -> AbstractContextManager[Engine]:
+        return Engine.opened(self.target, ScriptedProposer())
 
     def log(self) -> list[Experiment]:
         return list(Ledger(self.home / "experiments.jsonl").new())
@@ -444,6 +448,57 @@ def test_a_candidate_that_touches_the_judge_in_the_hold_out(tmp_path: Path) -> N
     assert (found.status, found.reason) == (Status.VIOLATION, "running it changed gate.sh")
 
 
+UNSEEN = 'for f in holdout.sh answers/1; do [ ! -e $f ] || { echo "it sees $f" >&2; exit 1; }; done\n'
+
+
+def test_the_hold_out_lies_nowhere_but_while_it_runs(tmp_path: Path) -> None:
+    """Not in the worktrees of gate, metric and diagnosis, nor in the folder that proposers are given."""
+    held = (
+        '[holdout]\ncommand = ["/bin/sh", "holdout.sh"]\nfiles = ["holdout.sh", "answers"]\n'
+        '[diagnose]\ncommand = "ls"\n'
+    )
+    files = {"gate.sh": UNSEEN, "holdout.sh": ". ./value.sh\ncat answers/1\n"}
+    folder = write_toy_target(tmp_path / "toy", score=UNSEEN + TOY_SCORE, more=held, files=files)
+    (folder / "answers").mkdir()
+    (folder / "answers" / "1").write_text("42")
+    seen: list[str] = []
+
+    class Looking(ScriptedProposer):
+        def propose(self, brief: Brief) -> Proposal | None:
+            seen.extend((brief.diagnosis, *map(str, brief.folder.rglob("*"))))
+            return super().propose(brief)
+
+    toy = Toy(folder)
+    found = toy.run_proposer(Looking(toy_text(90), toy_text(80)))
+    assert [e.status for e in found] == [Status.KEEP, Status.KEEP]
+    assert seen
+    assert not [name for name in seen if "holdout" in name or "answers" in name]
+    assert not (toy.home / "trial" / "holdout.sh").exists()
+    (folder / "answers" / "1").write_text("43")
+    with pytest.raises(WorkspaceError, match=r"answers/1 changed since"), toy.opened() as engine:
+        engine.notes()
+
+
+def test_what_a_hold_out_says_is_kept_nowhere(tmp_path: Path) -> None:
+    files = {"holdout.sh": ". ./value.sh\n[ $VALUE = 100.0 ] || { echo 'secret 42'; exit 1; }\n"}
+    toy = Toy(write_toy_target(tmp_path / "toy", value=100.0, more=HELD_OUT, files=files))
+    assert toy.one(toy_text(90)).status is Status.GATE_FAILED
+    assert not [file for file in toy.home.rglob("*") if file.is_file() and b"secret" in file.read_bytes()]
+
+
+def test_a_hold_out_answers_only_so_often(tmp_path: Path) -> None:
+    more = f"{HELD_OUT}peeks = 2\n"
+    toy = Toy(write_toy_target(tmp_path / "toy", more=more, files={"holdout.sh": "exit 0\n"}))
+    found = toy.run(toy_text(90), toy_text(110), toy_text(80), toy_text(70))
+    assert [e.status for e in found] == [Status.KEEP, Status.DISCARD, Status.KEEP, Status.GATE_FAILED]
+    assert found[-1].reason.startswith("the hold-out has given all its answers")
+    assert [gate.name for gate in found[-1].gates] == ["digits"]
+    toml = toy.folder / "target.toml"
+    toml.write_text(toml.read_text().replace("peeks = 2", "peeks = 9"))
+    script = (toy_text(90), toy_text(110), toy_text(80), toy_text(70), toy_text(70))
+    assert [e.status for e in toy.run(*script)] == [Status.KEEP]
+
+
 @pytest.mark.parametrize(("mb", "status"), [(10, Status.KEEP), (11, Status.KEEP), (12, Status.DISCARD)])
 def test_a_guard(tmp_path: Path, mb: float, status: Status) -> None:
     score = f'{TOY_SCORE}echo "METRIC mb=${{MB:-10}}"\n'
@@ -539,7 +594,7 @@ def test_the_cycle_s_budget_ends_the_measuring(tmp_path: Path) -> None:
 
 BAD_BASELINES: dict[str, tuple[dict[str, str], str, str]] = {
     "its gate": ({"gate.sh": "echo why >&2; exit 1\n"}, "", "fails its own digits: exit 1: why"),
-    "its hold-out": ({"holdout.sh": "echo why; exit 1\n"}, HELD_OUT, "fails its own hold-out: why"),
+    "its hold-out": ({"holdout.sh": "echo why; exit 1\n"}, HELD_OUT, "fails its own hold-out: exit 1: why"),
     "no number": ({"score.sh": "exit 0\n"}, "", "gives no metric: no 'score'"),
     "another number each time": (
         {"score.sh": 'echo "METRIC score=$(date +%N)1"\n'},

@@ -119,6 +119,12 @@ run = "1.5h"
         ("[[guard]]\nmetric = 'mb'\nmax_ratio = 0", "[guard] max_ratio must be more than 0, not 0.0"),
         ("[[guard]]\nmax_ratio = 1.1", "[guard] metric is missing"),
         ("[holdout]\ntimeout = 3", "[holdout] command is missing"),
+        ("[holdout]\ncommand = 'true'\npeeks = 0", "[holdout] peeks must be 1 or more, not 0"),
+        ("[holdout]\ncommand = 'true'\nfiles = ['x.py']", "[holdout] file 'x.py' is not there"),
+        ("[holdout]\ncommand = 'true'\nfiles = ['../x']", "[holdout] file '../x' is not there"),
+        ("[holdout]\ncommand = 'true'\nfiles = ['main.py']", "[holdout] file 'main.py' is shown to prop"),
+        ("[[gate]]\ncommand = 'true'\nname = 'hold-out'", "[gate] name 'hold-out' is taken by [holdout]"),
+        ("[[gate]]\ncommand = 'true'\ntests = 0", "[gate] tests must be 1 or more, not 0"),
         ("[policy]\nalpha = 0", "[policy] alpha must lie between 0 and 0.5, not 0.0"),
         ("[policy]\nkappa = -1", "[policy] kappa must be more than 0"),
         ("[policy]\nmax_pairs = 0", "[policy] max_pairs must be 1 or more"),
@@ -286,3 +292,26 @@ def test_a_size(text, bytes_):
 def test_no_size(text):
     with pytest.raises(ValueError, match="not a size"):
         size(text)
+
+
+@pytest.mark.parametrize(
+    ("command", "gate", "hidden"),
+    [
+        ("python held.py", "true", ("held.py",)),
+        ("python held.py 3 main.py", "true", ("held.py",)),
+        ("python held.py", "python held.py --quick", ()),
+        ("python held.py", "python -m held", ()),
+        ("python held.py", "python held_gate.py", ("held.py",)),
+        ("cat cases held.py", "true", ("cases", "held.py")),
+        ("python /etc/hostname ../held.py", "true", ()),
+    ],
+)
+def test_the_hold_out_s_files_are_those_that_nobody_else_names(tmp_path, command, gate, hidden):
+    folder = write(
+        tmp_path / "x", f'{MINIMAL}\n[[gate]]\ncommand = "{gate}"\n[holdout]\ncommand = "{command}"\n'
+    )
+    (folder / "held.py").touch()
+    (folder / "cases").mkdir()
+    holdout = load_target(folder).holdout
+    assert holdout is not None
+    assert holdout.files == hidden
