@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
@@ -25,6 +26,7 @@ from optiloop.decide import (
     needs_positive,
     ratio_of,
     recheck,
+    startling,
 )
 from optiloop.errors import TargetError
 from optiloop.model import (
@@ -226,6 +228,8 @@ class Judge:
         self, measurement: Measurement, sides: _Sides, champion: Path, candidate: Path, commit: str
     ) -> Measurement:
         noise = self.target.metric.noise
+        if startling(measurement, self.target):
+            return self._second_look(measurement, champion, candidate)
         if noise is Noise.COSTLY and measurement.screen is None:
             screen, numbers = self.sample(candidate, secrets.randbits(48), measurement.level)
             sides.candidate.append(numbers)
@@ -236,6 +240,14 @@ class Judge:
             again, _ = self.sample(candidate, 0)
             return replace(measurement, confirmed=again.values[self.target.metric.name])
         return replace(measurement, pairs=(*measurement.pairs, self._pair(sides, champion, candidate)))
+
+    def _second_look(self, measurement: Measurement, champion: Path, candidate: Path) -> Measurement:
+        """One more pair of what looked too good: other inputs, even of an exact metric, and other cores."""
+        number = len(measurement.audit)
+        self.phase = f"a second look, pair {number + 1}"
+        with _on_half_of_the_cores(number):
+            pair = self._pair(_Sides(), champion, candidate, seed=secrets.randbits(48))
+        return replace(measurement, audit=(*measurement.audit, pair))
 
     def _known_pair(
         self, measurement: Measurement, sides: _Sides, champion: Path, candidate: Path, commit: str
@@ -248,10 +260,11 @@ class Judge:
         sides.candidate.append(numbers)
         return replace(measurement, pairs=(Pair(known, found, candidate_first=False, seed=0),))
 
-    def _pair(self, sides: _Sides, champion: Path, candidate: Path) -> Pair:
+    def _pair(self, sides: _Sides, champion: Path, candidate: Path, seed: int | None = None) -> Pair:
         """One fresh pair, seed and order drawn now: after the candidate was fixed."""
-        exact = self.target.metric.noise is Noise.DETERMINISTIC
-        seed, candidate_first = 0 if exact else secrets.randbits(48), bool(secrets.randbits(1))
+        exact, candidate_first = self.target.metric.noise is Noise.DETERMINISTIC, bool(secrets.randbits(1))
+        if seed is None:
+            seed = 0 if exact else secrets.randbits(48)
         if candidate_first:
             challenger, challenger_numbers = self.sample(candidate, seed)
             holder, holder_numbers = self._of_champion(champion, seed)
@@ -449,6 +462,24 @@ def _missing(passed: int | None, expected: int | None) -> str:
     return f"{passed or 'no'} test{'' if passed == 1 else 's'} passed, {expected} must"
 
 
+@contextmanager
+def _on_half_of_the_cores(number: int) -> Iterator[None]:
+    """Have commands run on one half of the cores: the upper for even numbers, the lower for odd ones.
+
+    Halves and not single cores: a program may be faster for using several. Linux only.
+    """
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    if len(cores) < 2:
+        yield
+        return
+    middle = len(cores) // 2
+    os.sched_setaffinity(0, cores[:middle] if number % 2 else cores[middle:])
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, cores)
+
+
 def _phase(measurement: Measurement) -> str:
     if measurement.level is not None and measurement.screen is None:
         return "first run"
@@ -458,6 +489,7 @@ def _phase(measurement: Measurement) -> str:
 def _seconds(measurement: Measurement) -> float:
     """What the samples took; a deterministic champion's is taken once for many experiments."""
     taken = [side.seconds for pair in measurement.pairs for side in (pair.champion, pair.candidate)]
+    taken += [side.seconds for pair in measurement.audit for side in (pair.champion, pair.candidate)]
     return math.fsum(taken) + (measurement.screen.seconds if measurement.screen is not None else 0.0)
 
 

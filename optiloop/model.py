@@ -142,7 +142,8 @@ class Policy:
     `kappa` is the smallest effect looked for, in units of the noise. `max_pairs` bounds the samples.
     `strict` lowers alpha from test to test so that the expected share of false keeps of a whole campaign
     stays within 10 %. `simplify` also keeps what is simpler and shown to be no worse than by `margin`
-    (a share, as `min_effect`). Kept changes are measured again after every `recheck` of them.
+    (a share, as `min_effect`). Kept changes are measured again after every `recheck` of them. What looks
+    `audit` times better or more is looked at a second time before it is kept; infinity: never.
     """
 
     alpha: float = 0.01
@@ -152,6 +153,7 @@ class Policy:
     simplify: bool = False
     margin: float = 0.01
     recheck: int = 10
+    audit: float = 5.0
 
 
 @dataclass(frozen=True)
@@ -378,7 +380,8 @@ class Measurement:
     metric in a second run, taken before a deterministic keep. `level` and `screen` belong to a costly
     metric: what was known of the champion, and the candidate's first run. `complexity` is the champion's
     and the candidate's, where simpler counts. `secondary` holds the metrics that decide nothing: name ->
-    (median of the champion's, median of the candidate's).
+    (median of the champion's, median of the candidate's). `audit` holds the pairs of the second look at a
+    candidate that looked too good.
     """
 
     pairs: tuple[Pair, ...]
@@ -390,6 +393,7 @@ class Measurement:
     screen: Sample | None = None
     complexity: tuple[int, int] | None = None
     rule: Rule | None = None
+    audit: tuple[Pair, ...] = ()
 
 
 @dataclass(frozen=True)

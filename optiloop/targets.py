@@ -420,6 +420,9 @@ def _policy(table: _Table | None) -> Policy:
         raise table.error(f"alpha must lie between 0 and 0.5, not {alpha}")
     if kappa is not None and not (math.isfinite(kappa) and kappa > 0):
         raise table.error(f"kappa must be more than 0, not {kappa}")
+    audit = table.take("audit", float)
+    if audit is not None and not audit > 1:
+        raise table.error(f"audit must be more than 1, not {audit}: how many times better is looked at again")
     for key, count in (("max_pairs", max_pairs), ("recheck", again)):
         if count is not None and count < 1:
             raise table.error(f"{key} must be 1 or more, not {count}")
@@ -432,6 +435,7 @@ def _policy(table: _Table | None) -> Policy:
         simplify=table.take("simplify", bool) or False,
         margin=_share(table, "margin", standard.margin),
         recheck=again or standard.recheck,
+        audit=audit or standard.audit,
     )
     if policy.simplify and policy.margin == 0:
         raise table.error("margin must be more than 0: that a change costs nothing at all cannot be shown")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -11,14 +12,17 @@ from pathlib import Path
 
 import pytest
 
+from optiloop.decide import rule_of
 from optiloop.errors import LedgerError, ProposerError, TargetError, WorkspaceError
 from optiloop.ledger import Ledger
 from optiloop.loop import Engine
-from optiloop.model import Brief, Cost, Direction, Experiment, Proposal, Proposer, Status, Target
+from optiloop.model import Brief, Cost, Direction, Experiment, Policy, Proposal, Proposer, Status, Target
 from optiloop.proposers.replay import Replay
 from optiloop.record import decode
+from optiloop.report.redecide import redecided
 from optiloop.targets import load_target
 from optiloop.testing import TOY_EDITABLE, TOY_SCORE, ScriptedProposer, toy_text, write_toy_target
+from optiloop.verify import verified
 
 Script = str | Proposal | ProposerError
 MAXIMISE = 'noise = "deterministic"\nmin_effect = 0.0\ndirection = "maximize"\n'
@@ -497,6 +501,61 @@ def test_a_hold_out_answers_only_so_often(tmp_path: Path) -> None:
     toml.write_text(toml.read_text().replace("peeks = 2", "peeks = 9"))
     script = (toy_text(90), toy_text(110), toy_text(80), toy_text(70), toy_text(70))
     assert [e.status for e in toy.run(*script)] == [Status.KEEP]
+
+
+# --- a second look at a jump ---------------------------------------------------------------------------
+
+
+def cheap_at_first(tmp_path: Path, runs: int) -> str:
+    """A candidate that counts its runs in a file, and is ten times better in the first of them."""
+    count = tmp_path / "count"
+    return (
+        f"N=$(cat {count} 2>/dev/null || echo 0)\necho $((N + 1)) > {count}\n"
+        f"VALUE=100\n[ $N -lt {runs} ] && VALUE=10 || true\n"
+    )
+
+
+def test_a_jump_that_a_second_look_does_not_show_is_discarded(tmp_path: Path) -> None:
+    """Gate, sample and confirmation see the cheap value: what was decided so far would be a keep."""
+    toy = Toy(write_toy_target(tmp_path / "toy", value=100.0))
+    found = toy.one(cheap_at_first(tmp_path, 3))
+    assert found.status is Status.DISCARD
+    assert found.reason == "audit: 10x at first, 1x in 2 pairs on other inputs and cores"
+    measured = found.measurement
+    assert measured is not None
+    assert measured.pairs[0].candidate.values == {"score": 10.0}
+    assert [pair.candidate.values for pair in measured.audit] == [{"score": 100.0}] * 2
+    (again,) = redecided([found], toy.target)
+    assert again.same
+    (unaudited,) = redecided([found], toy.target, rule_of(replace(toy.target, policy=Policy(audit=99))))
+    assert unaudited.verdict is not None
+    assert unaudited.verdict.kept
+
+
+def test_a_jump_that_holds_is_kept_and_verified(tmp_path: Path) -> None:
+    score = f'{TOY_SCORE}echo "seed $OPTILOOP_SEED" >> "$SEEDS"\n'
+    seeds = tmp_path / "seeds"
+    metric = f'noise = "deterministic"\nmin_effect = 0.0\nenv = {{SEEDS = "{seeds}"}}\n'
+    toy = Toy(write_toy_target(tmp_path / "toy", value=100.0, score=score, metric=metric))
+    found = toy.one(toy_text(1))
+    assert (found.status, found.effect) == (Status.KEEP, 100.0)
+    assert found.reason == "better: 100.0 -> 1.0, twice; audited: 100x in 2 pairs on other inputs and cores"
+    assert len(set(seeds.read_text().splitlines())) == 3, (
+        "0 for what decides, two new ones for the second look"
+    )
+    with toy.opened() as engine:
+        assert verified(engine).fault is None
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two cores")
+def test_the_second_look_is_on_either_half_of_the_cores(tmp_path: Path) -> None:
+    cores = tmp_path / "cores"
+    score = f"{TOY_SCORE}grep Cpus_allowed_list /proc/self/status >> {cores}\n"
+    toy = Toy(write_toy_target(tmp_path / "toy", value=100.0, score=score))
+    before = os.sched_getaffinity(0)
+    toy.one(toy_text(1))
+    assert len(set(cores.read_text().splitlines())) == 3
+    assert os.sched_getaffinity(0) == before
 
 
 @pytest.mark.parametrize(("mb", "status"), [(10, Status.KEEP), (11, Status.KEEP), (12, Status.DISCARD)])

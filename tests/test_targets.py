@@ -126,6 +126,7 @@ run = "1.5h"
         ("[[gate]]\ncommand = 'true'\nname = 'hold-out'", "[gate] name 'hold-out' is taken by [holdout]"),
         ("[[gate]]\ncommand = 'true'\ntests = 0", "[gate] tests must be 1 or more, not 0"),
         ("[policy]\nalpha = 0", "[policy] alpha must lie between 0 and 0.5, not 0.0"),
+        ("[policy]\naudit = 1", "[policy] audit must be more than 1, not 1.0"),
         ("[policy]\nkappa = -1", "[policy] kappa must be more than 0"),
         ("[policy]\nmax_pairs = 0", "[policy] max_pairs must be 1 or more"),
         ("[budget]\ncylce = '3s'", "[budget] unknown key 'cylce'; did you mean 'cycle'?"),
