@@ -50,9 +50,12 @@ from optiloop.redact import redactor
 from optiloop.sandbox import Sandbox, last_line, private_folder
 from optiloop.sandbox.probe import AUTO, choose
 from optiloop.state import Calibration, State
+from optiloop.untrusted import fenced, plain_line, unseen
 from optiloop.workspace import Place, Workspace, locate, locked
 
 ARTIFACT_LIMIT = 128 * 1024
+PROFILE_NAMES, PROFILE_NAME = 200, 80
+"""Numbers that a brief tells, and characters of their names: a candidate may have printed them."""
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 
@@ -227,7 +230,7 @@ class Engine:
             return Attempt(nothing, _no(Status.NO_PROPOSAL, str(error)))
         if proposal is None:
             return None
-        if forbidden := _forbidden(proposal, self.target):
+        if forbidden := _forbidden(proposal, self.target, source):
             return Attempt(proposal, _no(Status.VIOLATION, forbidden))
         after = {**source, **proposal.edits}
         result, change = result_fingerprint(after), change_fingerprint(source, after)
@@ -261,6 +264,7 @@ class Engine:
         profile = dict(history.profile or (calibration.numbers if calibration else {}))
         diagnosis = self._diagnosis(parent)
         profile.update(_metric_lines(diagnosis))
+        profile = {plain_line(name, PROFILE_NAME): profile[name] for name in list(profile)[:PROFILE_NAMES]}
         if not self._origin:
             self._origin = self.workspace.source_at(self.workspace.root_commit)
         return Brief(
@@ -274,7 +278,7 @@ class Engine:
             baseline=self._origin,
             context={path: _shown(self.workspace.base / path) for path in self.target.context},
             profile=profile,
-            diagnosis=diagnosis,
+            diagnosis=fenced(diagnosis) if diagnosis else "",
         )
 
     def _diagnosis(self, parent: str) -> str:
@@ -471,7 +475,7 @@ def _no(status: Status, reason: str) -> Finding:
     return Finding(Verdict(status, reason))
 
 
-def _forbidden(proposal: Proposal, target: Target) -> str:
+def _forbidden(proposal: Proposal, target: Target, source: Mapping[str, str]) -> str:
     """Say what a proposal touches that it must not; empty where it is within its bounds."""
     if not proposal.edits:
         return "the proposal edits nothing"
@@ -484,6 +488,8 @@ def _forbidden(proposal: Proposal, target: Target) -> str:
             text.encode("utf-8")
         except UnicodeEncodeError:
             return f"{path}: the proposed text is not UTF-8"
+        if char := unseen(text, source[path]):
+            return f"{path}: holds {char}, which a reader of the change would not see"
     return ""
 
 

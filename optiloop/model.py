@@ -221,7 +221,8 @@ class Lesson:
 
     `result` fingerprints the whole program it proposed, `change` the definitions it changed, before
     and after; both are None where nothing was proposed. `champion` is the champion's metric at the
-    time, `effect` how many times better the candidate was; None where it was not measured.
+    time, `effect` how many times better the candidate was; None where it was not measured. `hypothesis` and
+    `reason` are on one line, plain and short.
     """
 
     id: str
@@ -276,7 +277,8 @@ class Brief:
     `source` maps each editable path to the champion's text, `baseline` to the text the campaign began
     with; `context` holds the read-only files shown.
     `profile` maps a name (of a function, usually) to its share of the metric, where the benchmark or
-    the diagnose command tells. `folder` holds a throw-away copy of the target. `seed` is this cycle's
+    the diagnose command tells. `diagnosis` is that command's output, plain, capped and fenced: a candidate
+    may speak in it. `folder` holds a throw-away copy of the target. `seed` is this cycle's
     randomness: the same log and seed give the same brief.
     """
 

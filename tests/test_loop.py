@@ -22,6 +22,7 @@ from optiloop.record import decode
 from optiloop.report.redecide import redecided
 from optiloop.targets import load_target
 from optiloop.testing import TOY_EDITABLE, TOY_SCORE, ScriptedProposer, toy_text, write_toy_target
+from optiloop.untrusted import fenced
 from optiloop.verify import verified
 
 Script = str | Proposal | ProposerError
@@ -719,7 +720,7 @@ def test_the_diagnosis_feeds_the_profile(tmp_path: Path) -> None:
     assert [one.status for one in found] == [Status.DISCARD, Status.KEEP], (
         "what it did to the trial is undone"
     )
-    assert [brief.diagnosis for brief in briefs] == ["half of it is parse\nMETRIC parse=0.5\n"] * 3
+    assert [brief.diagnosis for brief in briefs] == [fenced("half of it is parse\nMETRIC parse=0.5")] * 3
     assert all(brief.profile["parse"] == 0.5 for brief in briefs)
 
 

@@ -26,6 +26,7 @@ from optiloop.model import (
     Spent,
     Status,
 )
+from optiloop.untrusted import plain_line
 
 RAN = frozenset({Status.KEEP, Status.DISCARD, Status.GATE_FAILED, Status.CRASH, Status.VIOLATION})
 """Statuses whose experiment was run: their program's answer is known."""
@@ -186,8 +187,8 @@ def _lesson(experiment: Experiment, metric: str, champion: float | None) -> Less
         status=experiment.status,
         origin=experiment.origin,
         family=experiment.family,
-        hypothesis=experiment.hypothesis,
-        reason=experiment.reason,
+        hypothesis=plain_line(experiment.hypothesis),
+        reason=plain_line(experiment.reason),
         result=experiment.result,
         change=experiment.change,
         tags=experiment.tags,
