@@ -19,6 +19,8 @@ each answer with an independent one, and reads the worker's CPU time from outsid
   for byte as JSON. So 1, 1.0 and true differ, the order of a dict's keys counts, tuples equal lists, and
   keys that are no strings become strings. Arguments that JSON would change are refused.
 - The worker must stay one process with one thread (checked after each call, on Linux).
+- It can write no file, open no connection, signal no process, and read neither the judge's files nor the
+  memory of others, at any level of the sandbox (where the kernel has Landlock: Linux 5.13).
 
 What it cannot do is isolate: code that runs as the same user may still read or kill what the system lets
 it. That is the sandbox's task. Elsewhere than on Linux there is no CPU clock of another process at hand:
@@ -72,10 +74,12 @@ class Worker:
     `import_us` is the CPU time that importing the candidate took, in microseconds.
     """
 
-    def __init__(self, pid: int, channel: socket.socket, candidate: Path, timeout: float) -> None:
+    def __init__(
+        self, pid: int, channel: socket.socket, candidate: Path, timeout: float, readable: Sequence[str]
+    ) -> None:
         self._pid, self._channel, self._timeout = pid, channel, timeout
         self._family = _children(os.getpid()) | {str(pid)}
-        self._exchange("start", b"")  # answered before it has seen the candidate
+        self._exchange("start", json.dumps(readable).encode())  # it has not seen the candidate yet
         self._billed_ns = _cpu_ns(pid)
         _, self.import_us = self._ask("import", str(candidate).encode())
 
@@ -153,11 +157,18 @@ class Worker:
 
 
 @contextmanager
-def worker(candidate: str | Path, *, hash_seed: int = 0, timeout: float = 30.0) -> Iterator[Worker]:
+def worker(
+    candidate: str | Path,
+    *,
+    hash_seed: int = 0,
+    timeout: float = 30.0,
+    readable: Sequence[str | Path] = (),
+) -> Iterator[Worker]:
     """Run a worker that has imported one file, and kill it afterwards.
 
     `timeout` bounds each call, in seconds. `hash_seed` fixes the order of sets of strings. The candidate's
-    folder is not on its import path: one file, the standard library and what is installed.
+    folder is not on its import path, and where the kernel has Landlock (Linux 5.13) it can read nothing but
+    itself, the standard library, what is installed, and `readable`: not the judge's files beside it.
     """
     _shield()
     ours, theirs = socket.socketpair()
@@ -172,7 +183,8 @@ def worker(candidate: str | Path, *, hash_seed: int = 0, timeout: float = 30.0) 
         theirs.close()
         try:
             _forbid_children(process.pid)
-            yield Worker(process.pid, ours, Path(candidate), timeout)
+            shown = [str(Path(path).absolute()) for path in (candidate, *readable)]
+            yield Worker(process.pid, ours, Path(candidate), timeout, [*shown, *_installed()])
         finally:
             process.kill()
 
@@ -266,6 +278,25 @@ def _shield() -> None:
         prctl = ctypes.CDLL(None).prctl
         prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
         prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def _installed() -> Iterator[str]:
+    """What any Python program may read: the system, Python, and what is installed for it."""
+    yield from ("/usr", "/bin", "/lib", "/lib64", "/etc", "/sys", "/nix/store", "/gnu/store")
+    yield from (
+        "/proc/self",
+        "/proc/cpuinfo",
+        "/proc/meminfo",
+        "/proc/stat",
+        "/proc/sys",
+    )  # no process of others
+    yield from ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom", sys.prefix, sys.base_prefix)
+    own = os.path.dirname(os.path.abspath(sys.argv[0]))
+    for entry in map(os.path.abspath, sys.path):
+        if os.path.basename(entry) in ("site-packages", "dist-packages"):
+            yield entry
+        elif os.path.isdir(entry) and entry != own:  # an editable install: its packages, not what lies beside
+            yield from (str(path) for path in Path(entry).iterdir() if (path / "__init__.py").is_file())
 
 
 def _forbid_children(pid: int) -> None:
