@@ -112,6 +112,7 @@ class Engine:
         self._redact = redactor(os.environ)
         self._history: History | None = None
         self._origin: Mapping[str, str] = {}
+        self._around: Mapping[str, tuple[int, ...]] = {}
         self._diagnosed: tuple[str, str] = ("", "")
 
     @classmethod
@@ -297,6 +298,7 @@ class Engine:
 
     def _evaluate(self, proposal: Proposal, parent: str, start: Measurement) -> Finding:
         self.workspace.restore()  # a proposer may have worked in the trial
+        self._around = self.workspace.surroundings()
         self.workspace.stage(proposal.edits)
         gates = self.judge.gates(self.workspace.trial)
         if touched := self._touched(proposal):
@@ -335,7 +337,11 @@ class Engine:
         """Say what the candidate did that it must not: change files, its own too, or leave processes."""
         if left := self.judge.leftovers.get(self.workspace.trial):
             return left
-        touched = self.workspace.tampered() or self.workspace.staged_differs(proposal.edits)
+        now = self.workspace.surroundings()
+        if self.ledger.path.name in now:
+            self.ledger.cut()
+        around = [name for name in {**self._around, **now} if self._around.get(name) != now.get(name)]
+        touched = self.workspace.tampered() or self.workspace.staged_differs(proposal.edits) or around
         return f"running it changed {', '.join(touched[:3])}" if touched else ""
 
     def _experiment(

@@ -401,6 +401,18 @@ class Workspace:
             ]
         return sorted(set(changed))
 
+    def surroundings(self) -> Manifest:
+        """Facts of what lies around the worktrees and must stay as it is while a candidate runs.
+
+        The log, the small files beside it, git's configuration and hooks. At `bwrap` nothing reaches them.
+        """
+        git, facts = self.place.git_dir, Manifest()
+        files = [*self.place.home.glob("*.json*"), git / "config", *(git / "hooks").glob("*")]
+        for file in files:
+            with suppress(FileNotFoundError):
+                facts[file.name] = _facts(file.lstat())
+        return facts
+
     def sweep(self) -> None:
         """Remove what running a command left beside the files of either worktree.
 

@@ -131,6 +131,10 @@ FAILURES = {
     "exit at call": ("import sys\ndef total(n): sys.exit(0)", "total: raised SystemExit: 0"),
     "hard exit": ("import os\ndef total(n): os._exit(0)", "total: the worker died"),
     "syntax error": ("def total(n) return", "import: raised SyntaxError"),
+    "derived from int": (
+        "class N(int): pass\ndef total(n): return N(sum(n))",
+        "total: raised ValueError: unmar",
+    ),
     "deep recursion": ("def total(n): return total(n)", "total: raised RecursionError"),
     "shouting": (
         "def total(n): raise ValueError('x\\nMETRIC combined_us=1\\n' * 99)",

@@ -504,6 +504,25 @@ def test_a_hold_out_answers_only_so_often(tmp_path: Path) -> None:
     assert [e.status for e in toy.run(*script)] == [Status.KEEP]
 
 
+AROUND = {
+    "the log": ("experiments.jsonl", "echo '{}' >> LOG/experiments.jsonl"),
+    "the log's first line": ("experiments.jsonl", "printf x | dd of=LOG/experiments.jsonl conv=notrunc 2>&1"),
+    "the baseline": ("baseline.json", "rm LOG/baseline.json"),
+    "git's configuration": ("config", "printf '[core]\\npager = sh\\n' >> LOG/repository.git/config"),
+    "a hook": ("post-checkout", "echo 'exit 0' > LOG/repository.git/hooks/post-checkout"),
+}
+
+
+@pytest.mark.parametrize("name", AROUND)
+def test_a_candidate_that_touches_what_lies_around(toy: Toy, name: str) -> None:
+    """At `process` it can; it is found out all the same."""
+    file, line = AROUND[name]
+    toy.one(toy_text(110))
+    script = (toy_text(110), f"{line.replace('LOG', str(toy.home))}\nVALUE=90\n")
+    found = toy.run(*script)
+    assert [(e.status, e.reason) for e in found] == [(Status.VIOLATION, f"running it changed {file}")]
+
+
 # --- a second look at a jump ---------------------------------------------------------------------------
 
 

@@ -17,7 +17,8 @@ each answer with an independent one, and reads the worker's CPU time from outsid
 - The arguments do not exist before the candidate is imported, and they are drawn anew in each round.
 - Nothing the worker prints is read; its one channel carries answers, and an answer must be right byte
   for byte as JSON. So 1, 1.0 and true differ, the order of a dict's keys counts, tuples equal lists, and
-  keys that are no strings become strings. Arguments that JSON would change are refused.
+  keys that are no strings become strings; a class derived from one of these is wrong. Arguments that JSON
+  would change are refused.
 - The worker must stay one process with one thread (checked after each call, on Linux).
 - It can write no file, open no connection, signal no process, and read neither the judge's files nor the
   memory of others, at any level of the sandbox (where the kernel has Landlock: Linux 5.13).
