@@ -41,13 +41,13 @@ _PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
 
 _SHORT = """
 CASES = [
-    bench.Case("split_words", lambda rng: [prose(rng, 700)], reference.split_words),
-    bench.Case("sort_words", lambda rng: [words(rng, 350)], reference.sort_words),
-    bench.Case("count_words", lambda rng: [words(rng, 350)], reference.count_words),
-    bench.Case("remove_stop_words", lambda rng: [words(rng, 800)], reference.remove_stop_words),
+    bench.Case("split_words", lambda rng: [prose(rng, 4000)], reference.split_words),
+    bench.Case("sort_words", lambda rng: [words(rng, 250)], reference.sort_words),
+    bench.Case("count_words", lambda rng: [words(rng, 800)], reference.count_words),
+    bench.Case("remove_stop_words", lambda rng: [words(rng, 2500)], reference.remove_stop_words),
     bench.Case("concordance", lambda rng: [words(rng, 350)], reference.concordance),
-    bench.Case("edit_distance", lambda rng: [letters(rng, 7), letters(rng, 7)], reference.edit_distance),
-    bench.Case("caesar", lambda rng: [prose(rng, 400), rng.randint(1, 25)], reference.caesar),
+    bench.Case("edit_distance", lambda rng: [letters(rng, 6), letters(rng, 6)], reference.edit_distance),
+    bench.Case("caesar", lambda rng: [prose(rng, 2000), rng.randint(1, 25)], reference.caesar),
 ]
 
 if __name__ == "__main__":
@@ -61,8 +61,8 @@ disk = "40MB"
 """
 _NAIVE_BENCHMARK = """
 import random, statistics, time
-import text_processor
 from benchmark import CASES
+import text_processor
 
 rng, times = random.Random(0), []
 calls = [(case.function, case.arguments(rng)) for case in CASES]

@@ -231,11 +231,13 @@ def check(target: str, sandbox: str, fresh: bool, as_json: bool) -> None:
     Shows the noise, the smallest gain that can be told from it, and what a cycle costs.
     """
     from optiloop.report.check import checked
+    from optiloop.targets import forgeable
 
     with _opened(_begin(target), "portfolio", fresh=fresh, sandbox=sandbox) as engine:
         baseline = _progress(engine, engine.calibrate)
         level, seconds = engine.sandbox.level, engine.judge.gate_seconds
-        found = checked(engine.target, baseline, gate_seconds=seconds, sandbox=level)
+        own = forgeable(engine.target)
+        found = checked(engine.target, baseline, gate_seconds=seconds, sandbox=level, forgeable=own)
     click.echo(json_module.dumps(found.as_json()) if as_json else found.as_text())
 
 

@@ -6,6 +6,7 @@ ignored is worse than none.
 
 from __future__ import annotations
 
+import ast
 import difflib
 import importlib.util
 import math
@@ -96,6 +97,33 @@ def load_target(folder: Path | str) -> Target:
     if (root / "target.py").is_file():
         return _checked(_from_python(root / "target.py"), root / "target.py")
     raise TargetError(f"{folder}: no target.toml or target.py there; `optiloop new NAME` writes one")
+
+
+def forgeable(target: Target) -> str:
+    """Name the metric's program that imports the candidate, or is it: then its number can be forged.
+
+    Empty where that is not seen: only Python scripts among the command's words are looked into.
+    """
+    line = target.metric.command.line
+    candidates = {PurePosixPath(path).stem for path in target.editable}
+    for word in line.split() if isinstance(line, str) else line:
+        script = target.root / word
+        if word in target.editable or (word.endswith(".py") and _imports(script) & candidates):
+            return word
+    return ""
+
+
+def _imports(script: Path) -> set[str]:
+    """The last names of the modules that a script imports; none where it cannot be read."""
+    try:
+        nodes = list(ast.walk(ast.parse(script.read_bytes())))
+    except (OSError, SyntaxError, ValueError):
+        return set()
+    found = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    for node in nodes:
+        if isinstance(node, ast.ImportFrom):
+            found |= {node.module or "", *(alias.name for alias in node.names)}
+    return {name.rpartition(".")[2] for name in found}
 
 
 def builtins_folder() -> Path:

@@ -8,7 +8,7 @@ import pytest
 
 from optiloop.errors import TargetError, UsageError
 from optiloop.model import Budget, Confinement, Direction, Noise, Policy
-from optiloop.targets import begin_target, builtin_names, duration, find_target, load_target, size
+from optiloop.targets import begin_target, builtin_names, duration, find_target, forgeable, load_target, size
 
 MINIMAL = """\
 editable = ["main.py"]
@@ -316,3 +316,22 @@ def test_the_hold_out_s_files_are_those_that_nobody_else_names(tmp_path, command
     holdout = load_target(folder).holdout
     assert holdout is not None
     assert holdout.files == hidden
+
+
+@pytest.mark.parametrize(
+    ("command", "script", "found"),
+    [
+        ("python bench.py", "import main\n", "bench.py"),
+        ("python bench.py", "from pkg.main import f\n", "bench.py"),
+        ("python bench.py", "def run():\n    from pkg import main\n", "bench.py"),
+        ("python main.py", "", "main.py"),
+        ("python bench.py", "from optiloop import bench\nbench.main('main.py', [])\n", ""),
+        ("python bench.py", "import mainly\n", ""),
+        ("python bench.py", "not python", ""),
+        ("python -m bench", "import main\n", ""),
+    ],
+)
+def test_a_benchmark_that_runs_the_candidate_itself_is_noticed(tmp_path, command, script, found):
+    folder = write(tmp_path / "x", MINIMAL.replace("python bench.py", command))
+    (folder / "bench.py").write_text(script)
+    assert forgeable(load_target(folder)) == found

@@ -64,17 +64,6 @@ def concordance(words):
     return found
 
 
-# --- a pattern compiled at import
-
-import re
-
-WORD = re.compile(r"[\w']+")
-
-
-def split_words(text):
-    return WORD.findall(text.lower().replace("_", " "))
-
-
 # --- a memo in a module's dict, of what is asked again and again
 
 STOPPED = {}
@@ -89,3 +78,14 @@ def remove_stop_words(words):
         if not stops:
             kept.append(word)
     return kept
+
+
+# --- a pattern compiled at import
+
+import re
+
+WORD = re.compile(r"[\w']+")
+
+
+def split_words(text):
+    return WORD.findall(text.lower().replace("_", " "))

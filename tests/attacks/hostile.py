@@ -278,7 +278,7 @@ def plant_ini_files():
 
 def plant_sitecustomize():
     """plant | leaves sitecustomize.py, usercustomize.py and a .pth file that forge the number"""
-    forge = f"import sys\nif 'benchmark.py' in sys.argv[0]:\n    {FORGED!r}\n    sys.exit(0)\n"
+    forge = f"import sys\nif 'benchmark.py' in sys.argv[0]:\n    exec({FORGED!r})\n    sys.exit(0)\n"
     for name in ("sitecustomize.py", "usercustomize.py"):
         attempt(write, name, forge)
     home = os.path.expanduser("~/.local/lib/python3/site-packages")
@@ -298,7 +298,7 @@ def plant_in_site_packages():
 
 def shadow_modules():
     """plant | leaves modules of the benchmark's own names in its folder"""
-    forge = f"import os, sys\nif 'benchmark.py' in sys.argv[0]:\n    {FORGED!r}\n    os._exit(0)\n"
+    forge = f"import os, sys\nif 'benchmark.py' in sys.argv[0]:\n    exec({FORGED!r})\n    sys.exit(0)\n"
     for name in ("random", "itertools", "statistics", "json", "traceback", "linecache", "struct"):
         attempt(write, f"{name}.py", forge)
     attempt(os.makedirs, "optiloop")
