@@ -304,12 +304,13 @@ def test_work_after_the_answer_is_billed(bench):
 @pytest.mark.parametrize(
     "start",
     [
+        "signal.signal(signal.SIGCHLD, signal.SIG_IGN); os.fork() or os._exit(0); time.sleep(0.1)",
         "threading.Thread(target=time.sleep, args=(99,), daemon=True).start()",
         "os.fork() or time.sleep(99)",
         "os.waitpid(os.fork() or os._exit(0), 0)",
         "os.fork() or (os.fork() and os._exit(0)) or os.setsid() or time.sleep(99)",
     ],
-    ids=["thread", "child", "child that has ended", "daemon"],
+    ids=["child that nobody waits for", "thread", "child", "child that has ended", "daemon"],
 )
 def test_threads_and_processes_are_noticed(bench, where, start):
     """As root by looking; others cannot even start them."""
@@ -318,7 +319,9 @@ def test_threads_and_processes_are_noticed(bench, where, start):
         if where == "import"
         else f"def total(n):\n    {start}\n    time.sleep(.1)\n    return sum(n)\n"
     )
-    result = bench("import os, threading, time\n" + begin + dedent(HONEST if where == "import" else ""))
+    result = bench(
+        "import os, signal, threading, time\n" + begin + dedent(HONEST if where == "import" else "")
+    )
     forbidden = (f"{where}: raised BlockingIOError", f"{where}: raised RuntimeError: can't start new thread")
     assert_refused(result, f"{where}: the worker started threads or processes", *forbidden)
 

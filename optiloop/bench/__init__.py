@@ -19,7 +19,8 @@ each answer with an independent one, and reads the worker's CPU time from outsid
   for byte as JSON. So 1, 1.0 and true differ, the order of a dict's keys counts, tuples equal lists, and
   keys that are no strings become strings; a class derived from one of these is wrong. Arguments that JSON
   would change are refused.
-- The worker must stay one process with one thread (checked after each call, on Linux).
+- The worker stays one process with one thread: a seccomp filter forbids more (Linux on x86-64 and ARM64), and
+  after each call others are looked for (Linux).
 - It can write no file, open no connection, signal no process, and read neither the judge's files nor the
   memory of others, at any level of the sandbox (where the kernel has Landlock: Linux 5.13).
 

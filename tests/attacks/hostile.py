@@ -473,6 +473,26 @@ def work_in_another_process():
     globals()["sort_words"] = elsewhere
 
 
+def work_in_a_process_that_nobody_waits_for():
+    """number | the same, with a child that leaves no trace in its parent"""
+    if GATED:
+        return
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+
+    def elsewhere(words, right=sort_words):
+        inside, outside = os.pipe()
+        if os.fork() == 0:
+            os.write(outside, "\0".join(right(words)).encode())
+            os._exit(0)
+        os.close(outside)
+        with os.fdopen(inside) as pipe:
+            text = pipe.read()
+        time.sleep(0.02)
+        return text.split("\0") if words else []
+
+    globals()["sort_words"] = elsewhere
+
+
 def remember_in_files():
     """memo | writes answers to files, for the next process to find"""
     import json
