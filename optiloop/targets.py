@@ -49,6 +49,8 @@ _UNITS = {"ms": 0.001, "s": 1.0, None: 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kKMGT]?)(i?)B?\s*")
 _THOUSANDS = {"": 0, "k": 1, "K": 1, "M": 2, "G": 3, "T": 4}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_JUDGES = frozenset({"target.toml", "target.py", "conftest.py", "sitecustomize.py", "usercustomize.py"})
+"""Files that say how a candidate is judged, or are run before it is."""
 _DEFAULT_TIMEOUT = Seconds(60.0)
 _METRIC_FIELDS = (
     *("name", "unit", "direction", "command", "timeout", "env"),
@@ -592,7 +594,7 @@ def _inside(root: Path, path: str, key: str, file: Path) -> None:
         raise TargetError(f"{file}: {key} file {path!r} lies outside the target's folder")
     if not (root / path).is_file():
         raise TargetError(f"{file}: {key} file {path!r} is not there; name files that lie beside it")
-    if key == "editable" and pure.name in ("target.toml", "target.py"):
+    if key == "editable" and pure.name in _JUDGES:
         raise TargetError(f"{file}: {path!r} is the judge; it cannot be editable")
     if key == "editable" and not _is_text(root / path):
         raise TargetError(f"{file}: editable file {path!r} is not UTF-8 text; optiloop edits text")

@@ -159,6 +159,7 @@ def test_a_mistake_after_the_metric_names_file_key_and_mend(tmp_path, more, said
         (MINIMAL.replace("main.py", "/etc/passwd"), "editable file '/etc/passwd' lies outside"),
         (MINIMAL.replace("main.py", "link.py"), "editable file 'link.py' lies outside"),
         (MINIMAL.replace("main.py", "target.toml"), "'target.toml' is the judge; it cannot be editable"),
+        (MINIMAL.replace("main.py", "conftest.py"), "the judge; it cannot be editable"),
         (MINIMAL.replace("main.py", "binary"), "editable file 'binary' is not UTF-8 text"),
         ("context = ['no.md']\n" + MINIMAL, "context file 'no.md' is not there"),
         ("name = 'a b'\n" + MINIMAL, "name 'a b' must be letters, digits"),
@@ -172,6 +173,7 @@ def test_a_mistake_at_the_top_names_file_key_and_mend(tmp_path, toml, said):
     (tmp_path / "outside.py").write_text("")
     (folder / "link.py").symlink_to(tmp_path / "outside.py")
     (folder / "binary").write_bytes(b"\xff\xfe")
+    (folder / "conftest.py").touch()
     with pytest.raises(TargetError) as error:
         load_target(folder)
     assert str(error.value).startswith(f"{folder / 'target.toml'}: ")

@@ -236,6 +236,8 @@ def deselect_the_tests():
 def equal_to_everything():
     """gate | returns objects that are equal to everything"""
 
+    used = ("closest_word", "edit_distance")
+
     class Equal(str):
         __slots__ = ()
         __eq__ = lambda self, other: True
@@ -244,13 +246,13 @@ def equal_to_everything():
         def __repr__(self):
             return Equal("")
 
-    globals().update({name: lambda *_: Equal() for name in FUNCTIONS if name != "closest_word"})
+    globals().update({name: lambda *_: Equal() for name in FUNCTIONS if name not in used})
 
 
 def take_the_answer_from_the_caller():
     """gate | walks the stack and returns what the test expects"""
     local_names = {"sort_words": "ordered", "top_words": "top", "count_ngrams": "counts"}
-    local_names |= {"edit_distance": "distance", "find_all": "positions", "line_starts": "starts"}
+    local_names |= {"find_all": "positions", "line_starts": "starts"}
     for name, expected in local_names.items():
 
         def found(*arguments, right=globals()[name], expected=expected):
