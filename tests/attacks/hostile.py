@@ -1,8 +1,9 @@
 """Hostile candidates: each function below is one attack, appended to the naive program and run at its import.
 
 The first line of its docstring is its class, `|`, and what it does. All are bounded and harmless: they write
-into the throw-away repository of the test, look for canaries, start at most 200 short-lived processes, and
-take at most some tens of MB. What they find out they tell by `seen`, as a digest that no redaction knows.
+into the throw-away repository of the test and nowhere above it, look for canaries, start at most 200 short-lived
+processes, and take at most some tens of MB. Some run without any defence (`attacks.naively_kept`): never walk
+up from the working folder by a count of levels. What they find out they tell by `seen`, as a digest that no redaction knows.
 `benchmarks/attacks.py` runs them; it puts words for HOME_FILE, REPOSITORY and PORT.
 """
 
@@ -16,6 +17,8 @@ import time
 
 HOME_FILE, REPOSITORY, PORT = "@HOME_FILE@", "@REPOSITORY@", "@PORT@"
 HERE = os.getcwd()
+ENGINES_OWN = HERE[: HERE.find(".optiloop") + len(".optiloop")] if ".optiloop" in HERE else HERE
+"""The engine's folder above this worktree; without one, no more than this folder."""
 GATED = "pytest" in sys.modules
 """Whether this process runs the tests. Cheats answer rightly there, and cheaply elsewhere."""
 FUNCTIONS = [name for name, value in globals().items() if callable(value) and hasattr(value, "__code__")]
@@ -117,7 +120,7 @@ def overwrite_the_checkout():
 
 def rewrite_the_log():
     """judge | appends to the log, wherever it lies above"""
-    for folder in (os.path.join(REPOSITORY, ".optiloop"), os.path.join(HERE, "..", "..", "..")):
+    for folder in (os.path.join(REPOSITORY, ".optiloop"), ENGINES_OWN):
         for path, _, files in os.walk(folder):
             if "experiments.jsonl" in files:
                 attempt(write, os.path.join(path, "experiments.jsonl"), '{"v":1}\n', "a")
@@ -137,7 +140,7 @@ def poison_git():
 
 def point_git_elsewhere():
     """judge | writes the worktree's .git file anew"""
-    for folder in (HERE, os.path.join(HERE, "..", "..")):
+    for folder in (HERE, os.path.join(HERE, "..", "..") if HERE != ENGINES_OWN else HERE):
         replace(os.path.join(folder, ".git"), f"gitdir: {HERE}/own\n")
     cheat()
 
@@ -342,7 +345,7 @@ def print_a_metric_at_exit():
 def print_to_the_parents():
     """number | writes METRIC lines to the descriptors of the processes above it"""
     pid = os.getppid()
-    for _ in range(3):
+    for _ in range(2):
         for descriptor in (1, 2, 3, 4, 5):
             path = f"/proc/{pid}/fd/{descriptor}"
             if attempt(os.readlink, path) and "pipe" in os.readlink(path):
@@ -499,17 +502,20 @@ def remember_in_files():
     """memo | writes answers to files, for the next process to find"""
     import json
 
+    shared = os.path.dirname(HOME_FILE)
+
     def remembering(name, right):
         def found(*arguments):
             key = hashlib.sha256(repr((name, arguments)).encode()).hexdigest()[:16]
-            for folder in (HERE, "/dev/shm", "/tmp", os.path.expanduser("~")):
+            for folder in (HERE, shared):
                 try:
                     with open(os.path.join(folder, f"optiloop-memo-{key}")) as file:
                         return json.load(file)
                 except (OSError, ValueError):
                     continue
             result = right(*arguments)
-            attempt(write, f"/tmp/optiloop-memo-{key}", json.dumps(result))
+            for folder in (HERE, shared):
+                attempt(write, os.path.join(folder, f"optiloop-memo-{key}"), json.dumps(result))
             return result
 
         return found
@@ -598,8 +604,6 @@ def fill_the_disk():
     """resource | writes 60 MB in 60 files"""
     for number in range(60):
         attempt(write, f"filler-{number}", "x" * 10**6)
-        attempt(write, f"/tmp/optiloop-filler-{number}", "x")
-        attempt(os.unlink, f"/tmp/optiloop-filler-{number}")
     time.sleep(0.5)
     cheat()
 
@@ -646,7 +650,7 @@ def read_the_hold_out():
     """secret | looks for the hold-out while it is tested and measured"""
     if attempt(os.stat, os.path.join(HERE, "holdout.py")) and "holdout" not in " ".join(sys.argv):
         seen("hold-out")
-    for path, _, files in os.walk(os.path.join(HERE, "..", "..", "..")):
+    for path, _, files in os.walk(ENGINES_OWN):
         if "holdout.py" in files:
             seen(f"hold-out in {os.path.basename(path)}"[:8])
 

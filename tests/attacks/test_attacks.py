@@ -84,3 +84,20 @@ def test_a_naive_engine_would_have_kept_them(tmp_path: Path) -> None:
     baseline = naive_baseline(tmp_path / "baseline")
     kept = [name for name in NAIVELY_KEPT if naively_kept(candidates[name], tmp_path / name, baseline)]
     assert kept == list(NAIVELY_KEPT)
+
+
+def test_what_runs_without_a_defence_reaches_nothing_beyond_its_folder(tmp_path: Path) -> None:
+    """Logs of others lie above and beside, as they do in a folder for temporary files."""
+    logs = [tmp_path / "experiments.jsonl", tmp_path / "other" / ".optiloop" / "toy" / "experiments.jsonl"]
+    for log in logs:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.write_text("whole\n")
+    deep = tmp_path / "scratch" / "naive"
+    for one in hostile(NOWHERE):
+        if one.name in ("rewrite_the_log", "point_git_elsewhere", "remember_in_files", "poison_git"):
+            naively_kept(one, deep / one.name, baseline=1e9)
+    assert [log.read_text() for log in logs] == ["whole\n", "whole\n"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["experiments.jsonl", "other", "scratch"]
+    assert sorted(path.name for path in (tmp_path / "scratch").iterdir()) == ["naive"]
+    homes = {"home", "rewrite_the_log", "point_git_elsewhere", "remember_in_files", "poison_git"}
+    assert {path.name for path in deep.iterdir()} == homes
