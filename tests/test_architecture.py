@@ -16,7 +16,7 @@ PACKAGE = Path(__file__).parents[1] / "optiloop"
 ROWS = (
     ("",),  # optiloop/__init__.py: the version; its public names are imported on first use
     ("model", "errors"),
-    ("complexity", "diff", "record", "redact", "stats"),
+    ("census", "complexity", "diff", "record", "redact", "stats", "untrusted"),
     ("decide",),
     ("memory",),
     ("report",),
@@ -40,6 +40,7 @@ ROWS = (
 PURE = (
     "model",
     "errors",
+    "census",
     "complexity",
     "stats",
     "decide",
@@ -50,6 +51,7 @@ PURE = (
     "parsers",
     "redact",
     "stopping",
+    "untrusted",
 )
 WORLD = {
     "os",

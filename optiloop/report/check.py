@@ -100,8 +100,13 @@ class Check:
         return f"{size:.2%}" if self.relative else f"{size:.4g} {self.unit}".rstrip()
 
 
-def checked(target: Target, baseline: Baseline, *, gate_seconds: float, sandbox: str) -> Check:
-    """Draw the figures from a measured baseline. `gate_seconds` is what gates and hold-out took."""
+def checked(
+    target: Target, baseline: Baseline, *, gate_seconds: float, sandbox: str, forgeable: str = ""
+) -> Check:
+    """Draw the figures from a measured baseline. `gate_seconds` is what gates and hold-out took.
+
+    `forgeable` is the benchmark in whose process the candidate runs; empty where there is none.
+    """
     metric, relative = target.metric, target.metric.compare is Compare.RATIO
     noise = _noise(target, baseline)
     runs, keep_runs = _RUNS[metric.noise]
@@ -123,7 +128,7 @@ def checked(target: Target, baseline: Baseline, *, gate_seconds: float, sandbox:
         keep_seconds=keep,
         night=int(8 * 3600 / cycle) if cycle > 0 else 0,
         sandbox=sandbox,
-        advice=tuple(_advice(target, baseline)),
+        advice=(*_advice(target, baseline), *([_FORGEABLE.format(forgeable)] if forgeable else [])),
     )
 
 
@@ -176,6 +181,11 @@ def _advice(target: Target, baseline: Baseline) -> list[str]:
         )
     return advice
 
+
+_FORGEABLE = (
+    "{} runs the candidate in its own process, where it can forge the number: "
+    "optiloop.bench keeps the two apart (docs/security.md)"
+)
 
 _WHY = {
     Noise.DETERMINISTIC: "equal code gave equal numbers, and one run would do",

@@ -42,6 +42,7 @@ def status(campaign: Campaign) -> dict[str, object]:
         "cost": {"usd": cost.usd, "tokens": cost.tokens},
         "seconds": campaign.seconds,
         "sandbox": campaign.sandbox,
+        "holdout": None if campaign.peeks is None else {"asked": campaign.asked, "peeks": campaign.peeks},
     }
 
 
@@ -91,6 +92,11 @@ def rechecked(campaign: Campaign) -> str:
     if campaign.taken_back:
         said.append(f"{len(campaign.taken_back)} taken back")
     return ", ".join(said)
+
+
+def asked(campaign: Campaign) -> str:
+    """Say how often the hold-out was asked, and how often it may be; empty where there is none."""
+    return "" if campaign.peeks is None else f"asked {campaign.asked} of {count(campaign.peeks, 'time')}"
 
 
 def again(campaign: Campaign, keep: Experiment) -> str:
