@@ -299,7 +299,7 @@ class Engine:
 
     def _evaluate(self, proposal: Proposal, parent: str, start: Measurement) -> Finding:
         self.workspace.restore()  # a proposer may have worked in the trial
-        self._around = self.workspace.surroundings()
+        self._around = self._surroundings()
         self.workspace.stage(proposal.edits)
         gates = self.judge.gates(self.workspace.trial)
         if touched := self._touched(proposal):
@@ -338,12 +338,16 @@ class Engine:
         """Say what the candidate did that it must not: change files, its own too, or leave processes."""
         if left := self.judge.leftovers.get(self.workspace.trial):
             return left
-        now = self.workspace.surroundings()
+        now = self._surroundings()
         if self.ledger.path.name in now:
             self.ledger.cut()
         around = [name for name in {**self._around, **now} if self._around.get(name) != now.get(name)]
         touched = self.workspace.tampered() or self.workspace.staged_differs(proposal.edits) or around
         return f"running it changed {', '.join(touched[:3])}" if touched else ""
+
+    def _surroundings(self) -> Mapping[str, tuple[int, ...]]:
+        """Facts of what lies around the worktrees; none at `bwrap`, where only the user can change it."""
+        return self.workspace.surroundings() if self.sandbox.level == "process" else {}
 
     def _experiment(
         self, attempt: Attempt, source: Mapping[str, str], parent: str, history: History, seconds: float

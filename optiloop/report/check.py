@@ -88,7 +88,7 @@ class Check:
     def _noise(self) -> str:
         if self.noise is None:
             return "none: equal code gives equal numbers"
-        between = "of one run" if self.kind == Noise.COSTLY else "between adjacent runs of equal code"
+        between = "of one run" if self.kind == Noise.COSTLY else "in a pair of equal programs"
         return f"{self._effect(self.noise)} {between}"
 
     def _smallest(self) -> str:

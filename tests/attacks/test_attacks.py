@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import subprocess
 import sys
@@ -16,7 +15,7 @@ from optiloop.sandbox.probe import found
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
-from attacks import Result, attacked, honest, hostile, naive_baseline, naively_kept  # noqa: E402
+from attacks import attacked, honest, hostile, naive_baseline, naively_kept  # noqa: E402
 
 NOWHERE = {"HOME_FILE": "/nowhere/x", "REPOSITORY": "/nowhere", "PORT": "9"}
 linux = pytest.mark.skipif(sys.platform != "linux", reason="the levels are Linux's")
@@ -50,21 +49,14 @@ def test_at_bwrap_nothing_hostile_is_kept_changed_left_or_seen() -> None:
         assert run.returncode == 0, said
 
 
-@pytest.fixture
-def attack(tmp_path: Path):  # type: ignore[no-untyped-def]
-    """Run some candidates at level `process`, and stop adopting orphans afterwards."""
-
-    def run(*names: str) -> Result:
-        return attacked("process", tmp_path, only=names)
-
-    yield run
-    ctypes.CDLL(None).prctl(36, 0, 0, 0, 0)
-
-
 @linux
-def test_at_process_nothing_hostile_is_kept_but_much_is_seen(attack) -> None:  # type: ignore[no-untyped-def]
+def test_at_process_nothing_hostile_is_kept_but_much_is_seen(tmp_path: Path) -> None:
     """What `bwrap` keeps from them is really there to be had: these attacks would succeed without it."""
-    result = attack("read_home", "call_home", "overwrite_the_checkout", "leave_a_daemon", "rewrite_the_log")
+    result = attacked(
+        "process",
+        tmp_path,
+        only=("read_home", "call_home", "overwrite_the_checkout", "leave_a_daemon", "rewrite_the_log"),
+    )
     assert (result.kept, result.left) == ([], [])
     assert {"read_home: home", "call_home: network", "a connection"} <= set(result.seen)
     assert [name for name in result.changed if name.endswith("benchmark.py")]
