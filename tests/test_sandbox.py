@@ -43,12 +43,12 @@ def ended(pid: int) -> bool:
 
 
 def running(argument: str) -> list[str]:
-    """The processes that sleep for so many seconds, wherever they are."""
+    """The processes that sleep for so many seconds, wherever they are, but no other test run's."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with suppress(OSError):
             words = path.read_bytes().split(b"\0")
-            if words[0].endswith(b"sleep") and argument.encode() in words:
+            if words[0].endswith(b"sleep") and f"{argument}.{os.getpid()}".encode() in words:
                 found.append(path.parent.name)
     return found
 
@@ -162,20 +162,20 @@ def test_what_was_said_before_the_limit_is_kept(sh: Callable[..., Outcome]) -> N
 
 
 def test_its_grandchildren_die_with_it(sh: Callable[..., Outcome]) -> None:
-    outcome = sh("(trap '' TERM HUP; sleep 98 & echo $!; wait) & sleep 99", timeout=0.5)
+    outcome = sh(f"(trap '' TERM HUP; sleep 98.{os.getpid()} & echo $!; wait) & sleep 99", timeout=0.5)
     assert outcome.killed
     assert not running("98")
 
 
 def test_what_it_leaves_behind_dies_when_it_ends(sh: Callable[..., Outcome]) -> None:
-    outcome = sh("sleep 97 &")
+    outcome = sh(f"sleep 97.{os.getpid()} &")
     assert outcome.ok
     assert outcome.leftovers() == "left 1 process behind: sleep"
     assert not running("97")
 
 
 def test_a_daemon_that_keeps_stdout_open_is_not_waited_for(sh: Callable[..., Outcome]) -> None:
-    outcome = sh("setsid sh -c 'trap \"\" TERM HUP INT; sleep 96; sleep 96' & echo done")
+    outcome = sh(f"setsid sh -c 'trap \"\" TERM HUP INT; sleep 96.{os.getpid()}; sleep 96' & echo done")
     assert outcome.ok
     assert outcome.stdout == "done\n"
     assert sorted(outcome.left) == ["sh", "sleep"]
@@ -328,7 +328,8 @@ def test_a_daemon_in_its_own_session_with_an_empty_environment_dies_with_its_com
     sh: Callable[..., Outcome],
 ) -> None:
     """Nothing of the token or the group is left to find it by; it is found as an adopted child."""
-    outcome = sh("setsid env -i /bin/sh -c 'echo $$ > pid; exec sleep 601' & while [ ! -s pid ]; do :; done")
+    sleep = f"sleep 601.{os.getpid()}"
+    outcome = sh(f"setsid env -i /bin/sh -c 'echo $$ > pid; exec {sleep}' & while [ ! -s pid ]; do :; done")
     assert outcome.ok
     assert outcome.left == ("sleep",)
     assert not running("601")

@@ -205,9 +205,13 @@ Sandbox(sys.argv[1]).run(Command(("/bin/sh", "-c", sys.argv[3])), folder, privat
 """
 
 
+NAP = 10_000 + os.getpid()
+"""Seconds that no other test run on this machine sleeps for."""
+
+
 def test_a_killed_engine_takes_the_whole_tree_with_it(tmp_path: Path, level: str) -> None:
     started = "touch started; while :; do sleep 1; done"
-    program = f"setsid env -i sh -c 'trap \"\" TERM HUP; exec sleep 8765' & {started}"
+    program = f"setsid env -i sh -c 'trap \"\" TERM HUP; exec sleep {NAP}' & {started}"
     engine = subprocess.Popen([sys.executable, "-c", ENGINE, level, str(tmp_path), program])
     try:
         assert until((tmp_path / "started").exists)
@@ -222,7 +226,7 @@ def sleeping() -> list[int]:
     found = []
     for file in Path("/proc").glob("[0-9]*/cmdline"):
         try:
-            if file.read_bytes() == b"sleep\x008765\x00":
+            if file.read_bytes() == f"sleep\0{NAP}\0".encode():
                 found.append(int(file.parent.name))
         except OSError:
             continue
