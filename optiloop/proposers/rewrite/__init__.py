@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -38,7 +39,7 @@ class Rewrite:
         """Return the most promising rewriting whose outcome the log does not know, or None."""
         for candidate in sorted(_candidates(brief), key=lambda candidate: -candidate.hope):
             after = {**brief.source, candidate.path: candidate.site.text}
-            if _is_worth_trying(brief, after):
+            if _is_python(candidate.site.text) and _is_worth_trying(brief, after):
                 return Proposal(
                     edits={candidate.path: candidate.site.text},
                     hypothesis=f"{candidate.site.function or candidate.path}: {candidate.site.what}",
@@ -95,9 +96,17 @@ def _parsed(text: str) -> Code | None:
         return None
 
 
+def _is_python(text: str) -> bool:
+    try:
+        ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError):
+        return False
+    return True
+
+
 def sites_of(rule: Rule, text: str) -> list[Site]:
-    """Every place where a rule would change a text: those whose new text is Python, and another program."""
+    """Every place where a rule would change a text."""
     code = _parsed(text)
     if code is None:
         return []
-    return [site for site in rule.sites(code) if site.text != text and _parsed(site.text) is not None]
+    return list(rule.sites(code))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Sequence
 
-from optiloop.proposers.rewrite.code import Code, Edit, Site
+from optiloop.proposers.rewrite.code import Code, Edit, Site, subtree
 from optiloop.proposers.rewrite.facts import (
     changed,
     initialisation,
@@ -48,17 +48,16 @@ def _grouped(node: ast.expr) -> str:
 
 
 def _loop_variables(loop: ast.For) -> set[str]:
-    return {name for node in ast.walk(loop) if isinstance(node, ast.For) for name in stored(node.target)}
+    return {name for node in subtree(loop) if isinstance(node, ast.For) for name in stored(node.target)}
 
 
 def _collecting_loops(code: Code) -> Iterator[tuple[ast.For, str, ast.stmt]]:
-    for node in code.nodes:
-        if isinstance(node, ast.For):
-            collected = _collecting(code, node)
-            if collected is not None and not read_elsewhere(code, node, _loop_variables(node)):
-                has_await = any(isinstance(n, ast.Await | ast.Yield | ast.YieldFrom) for n in ast.walk(node))
-                if not has_await:
-                    yield node, *collected
+    for node in code.of(ast.For):
+        collected = _collecting(code, node)
+        if collected is None or read_elsewhere(code, node, _loop_variables(node)):
+            continue
+        if not any(isinstance(n, ast.Await | ast.Yield | ast.YieldFrom) for n in subtree(node)):
+            yield node, *collected
 
 
 def append_loop(code: Code) -> Iterator[Site]:
@@ -73,7 +72,7 @@ def append_loop(code: Code) -> Iterator[Site]:
                     func=ast.Attribute(value=ast.Name(id=name), attr="append"), args=[item], keywords=[]
                 )
             ):
-                inside = [node for node in ast.walk(loop) if isinstance(node, ast.Name) and node.id == name]
+                inside = [node for node in subtree(loop) if isinstance(node, ast.Name) and node.id == name]
                 if len(inside) == 1:
                     what = f"append to {name} in a loop -> comprehension"
                     yield code.site(loop, what, _built(code, loop, name, ast.unparse(item), clauses))
@@ -111,7 +110,7 @@ def sum_loop(code: Code) -> Iterator[Site]:
             continue
         name, item = match.name("total"), ast.unparse(match.expr("value"))
         elsewhere = [
-            node for node in walk(loop) if is_name(node, name) and node not in set(ast.walk(statement))
+            node for node in walk(loop) if is_name(node, name) and node not in set(subtree(statement))
         ]
         if elsewhere or mentions(match.expr("value"), name) or not _starts_as_number(code, loop, name):
             continue
@@ -160,8 +159,8 @@ def join_pieces(code: Code) -> Iterator[Site]:
     O(n^2) copying in the worst case -> O(n). Source: Python FAQ, efficient string concatenation.
     """
     kinds = Kinds(code)
-    for loop in code.nodes:
-        if not isinstance(loop, ast.For | ast.While) or any(isinstance(n, ast.Return) for n in walk(loop)):
+    for loop in code.every_loop:
+        if any(isinstance(n, ast.Return) for n in walk(loop)):
             continue
         additions = [match for node in walk(loop.body) if (match := _addition(node)) is not None]
         for name in dict.fromkeys(match.name("total") for match in additions):
@@ -185,7 +184,7 @@ def _only_adds(code: Code, loop: ast.For | ast.While, name: str, additions: Sequ
 
 
 def _appearances(node: ast.AST, name: str) -> int:
-    return sum(is_name(part, name) for part in ast.walk(node))
+    return sum(is_name(part, name) for part in subtree(node))
 
 
 def _joined(code: Code, loop: ast.For | ast.While, additions: Sequence[Match]) -> list[Edit]:
@@ -203,7 +202,7 @@ def join_generator(code: Code) -> Iterator[Site]:
 
     A constant factor of 1.1 to 1.9. Source: CPython, PyUnicode_Join works on a sequence.
     """
-    for node in code.nodes:
+    for node in code.of(ast.Call):
         match node:
             case ast.Call(func=ast.Attribute(attr="join"), args=[ast.GeneratorExp() as generator]):
                 inside = ast.unparse(generator)[1:-1]

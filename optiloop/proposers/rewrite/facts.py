@@ -10,7 +10,7 @@ import ast
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from optiloop.proposers.rewrite.code import Code, Comprehension, Function, Loop, Scope
+from optiloop.proposers.rewrite.code import Code, Comprehension, Function, Loop, Scope, subtree
 from optiloop.proposers.rewrite.pattern import Match
 
 
@@ -49,7 +49,7 @@ IMPURE_NAMES = words(
 def walk(nodes: ast.AST | Iterable[ast.AST]) -> Iterator[ast.AST]:
     """Every node within one tree or several."""
     for node in [nodes] if isinstance(nodes, ast.AST) else nodes:
-        yield from ast.walk(node)
+        yield from subtree(node)
 
 
 def names(nodes: ast.AST | Iterable[ast.AST]) -> set[str]:
@@ -194,7 +194,7 @@ def _root(node: ast.expr) -> set[str]:
 
 def is_pure(code: Code, node: ast.AST) -> bool:
     """Whether evaluating the expression changes nothing and always gives the same."""
-    for part in ast.walk(node):
+    for part in subtree(node):
         if isinstance(part, ast.Await | ast.Yield | ast.YieldFrom | ast.NamedExpr):
             return False
         if isinstance(part, ast.Call) and not _is_pure_call(code, part):
@@ -215,8 +215,11 @@ def _is_pure_call(code: Code, call: ast.Call) -> bool:
 
 def is_pure_function(code: Code, name: str) -> bool:
     """Whether a function of the module, by its text, has no effect but its result."""
-    known = [function for function in code.functions if function.name == name]
-    return bool(known) and all(_has_no_effect(code, function) for function in known)
+    question = is_pure_function, name
+    if question not in code.known:
+        known = [function for function in code.functions if function.name == name]
+        code.known[question] = bool(known) and all(_has_no_effect(code, function) for function in known)
+    return bool(code.known[question])
 
 
 def _has_no_effect(code: Code, function: ast.FunctionDef) -> bool:

@@ -12,6 +12,7 @@ Python has several spellings for one thing, and a pattern matches them all: `a <
 from __future__ import annotations
 
 import ast
+import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -80,16 +81,29 @@ class Pattern:
         is_expression = isinstance(only, ast.Expr) and _placeholder(only) is None
         self._expression = only.value if is_expression and isinstance(only, ast.Expr) else None
 
-    def may_start_with(self, node: ast.AST) -> bool:
-        """Whether a node is of a type that a match can begin with: a cheap first question."""
-        kind = type(self._expression if self._expression is not None else self._body[0])
-        return type(node) is kind or type(node) in _ALSO.get(kind, ())
+        first = type(self._expression if self._expression is not None else self._body[0])
+        self.starts_with = (first, *_ALSO.get(first, ()))
+        """The types that a match can begin with."""
+        self._word = _head_word(self._expression if self._expression is not None else self._body[0])
+        plain = list(itertools.takewhile(lambda statement: _placeholder(statement) is None, self._body))
+        self._types = [{type(statement), *_ALSO.get(type(statement), ())} for statement in plain]
+
+    def may_match_at(self, block: Sequence[ast.stmt], start: int) -> bool:
+        """Whether the statements from `start` on are of the right types: a cheap first question."""
+        if len(block) - start < len(self._types):
+            return False
+        for at, types in enumerate(self._types, start):
+            if type(block[at]) not in types:
+                return False
+        return self._word is None or _head_word(block[start]) == self._word
 
     def match(self, node: ast.AST) -> Match | None:
         """Match one expression (or the statement that is nothing else), or one statement."""
         pattern = self._expression if self._expression is not None else self._body[0]
         if isinstance(node, ast.Expr) and self._expression is not None:
             node = node.value
+        if self._word is not None and _head_word(node) != self._word:
+            return None
         for found in _unify(pattern, node, {}):
             return Match((node,), found)
         return None
@@ -131,10 +145,27 @@ def mentions(node: ast.AST | Sequence[ast.AST], name: str) -> bool:
     return any(isinstance(part, ast.Name) and part.id == name for top in nodes for part in ast.walk(top))
 
 
+def _head_word(node: object) -> str | None:
+    """The function or method that an expression, or the head of a loop, calls; None where it calls none.
+
+    No spelling of a pattern changes it, so that two different words rule a match out.
+    """
+    match node:
+        case ast.For(iter=inner) | ast.Subscript(value=inner):
+            return _head_word(inner)
+        case ast.Compare(ops=[ast.In() | ast.NotIn()], comparators=[inner]):
+            return _head_word(inner)
+        case ast.Call(func=ast.Name(id=word) | ast.Attribute(attr=word)):
+            return None if placeholder_name(word) else word
+    return None
+
+
 # --- unification --------------------------------------------------------------------------------------
 
 
 def _placeholder(node: object) -> tuple[str, str] | None:
+    if not isinstance(node, ast.Expr | ast.Name):
+        return None
     if isinstance(node, ast.Expr):
         node = node.value
         kind_and_name = placeholder_name(node.id) if isinstance(node, ast.Name) else None

@@ -165,7 +165,7 @@ def insert_at_front(code: Code) -> Iterator[Site]:
 
     O(n^2) -> O(n). Source: Python wiki TimeComplexity.
     """
-    for node in code.nodes:
+    for node in code.of(ast.Expr):
         match node:
             case ast.Expr(
                 value=ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr="insert"), args=[first, item])

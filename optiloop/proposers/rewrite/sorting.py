@@ -7,7 +7,7 @@ import copy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from optiloop.proposers.rewrite.code import Code, Loop, Site
+from optiloop.proposers.rewrite.code import Code, Loop, Site, subtree
 from optiloop.proposers.rewrite.facts import (
     IMPURE_NAMES,
     changed,
@@ -52,10 +52,8 @@ def sort_swaps(code: Code) -> Iterator[Site]:
     Bubble, exchange, cocktail, selection and insertion sorts. O(n^2) -> O(n log n).
     Source: Knuth, TAOCP 3, 5.2.1-5.2.3; Timsort for what replaces it.
     """
-    for node in code.nodes:
-        if isinstance(node, ast.For | ast.While) and not any(
-            _sorted_by(code, outer) for outer in code.loops(node)
-        ):
+    for node in code.every_loop:
+        if not any(_sorted_by(code, outer) for outer in code.loops(node)):
             text = _sorted_by(code, node)
             if text is not None:
                 what = "compare-and-swap loops -> list.sort(), O(n^2) -> O(n log n)"
@@ -119,7 +117,7 @@ def _with_loop_test(scan: Loop, condition: ast.expr | None) -> ast.expr | None:
         if isinstance(scan.test, ast.BoolOp) and isinstance(scan.test.op, ast.And)
         else [scan.test]
     )
-    comparisons = [test for test in tests if any(isinstance(n, ast.Subscript) for n in ast.walk(test))]
+    comparisons = [test for test in tests if any(isinstance(n, ast.Subscript) for n in subtree(test))]
     return _both([*comparisons, condition])
 
 
