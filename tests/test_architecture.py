@@ -70,6 +70,8 @@ BROAD = {
     "parsers._plugin_faults": "a plug-in's parser may raise anything",
     "proposers._made": "a plug-in's proposer may raise anything when made",
     "proposers.propose": "and anything when asked",
+    "proposers.rewrite.sites_of": "a plug-in's rule may raise anything",
+    "proposers.rewrite.table._loaded": "and anything when loaded",
     "targets._from_python": "a user's target.py may raise anything",
     "targets._installed": "a plug-in's target may raise anything",
 }

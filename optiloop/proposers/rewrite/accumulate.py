@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Sequence
 
-from optiloop.proposers.rewrite.code import Code, Edit, Site, subtree
+from optiloop.proposers.rewrite.code import PYTHON, Code, subtree
 from optiloop.proposers.rewrite.facts import (
     changed,
     initialisation,
@@ -22,6 +22,7 @@ from optiloop.proposers.rewrite.facts import (
 )
 from optiloop.proposers.rewrite.kinds import Kinds
 from optiloop.proposers.rewrite.pattern import Match, Pattern, mentions
+from optiloop.proposers.rewrite.rule import Edit, Rule, Site
 
 # --- loops that only collect --------------------------------------------------------------------------
 
@@ -313,3 +314,15 @@ def _counts_to(code: Code, match: Match, loop: ast.While) -> bool:
     if any(isinstance(jump, ast.Continue) for jump in own_jumps(body)):
         return False
     return not names(stop) & changed(body) and not read_elsewhere(code, loop, {index})
+
+
+RULES = (
+    Rule("dedupe-loop", PYTHON, 9.6, dedupe_loop),
+    Rule("count-loop", PYTHON, 1.47, count_loop),
+    Rule("join-pieces", PYTHON, 1.47, join_pieces),
+    Rule("join-generator", PYTHON, 1.47, join_generator),
+    Rule("sum-loop", PYTHON, 1.46, sum_loop),
+    Rule("append-loop", PYTHON, 1.46, append_loop),
+    Rule("while-to-range", PYTHON, 1.46, while_to_range),
+    Rule("direct-iteration", PYTHON, 1.46, direct_iteration),
+)

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from optiloop.proposers.rewrite.code import Code, Edit, Site, subtree
+from optiloop.proposers.rewrite.code import PYTHON, Code, subtree
 from optiloop.proposers.rewrite.facts import (
     IMPURE_NAMES,
     changed,
@@ -26,6 +26,7 @@ from optiloop.proposers.rewrite.facts import (
 )
 from optiloop.proposers.rewrite.kinds import Kinds
 from optiloop.proposers.rewrite.pattern import Match, Pattern, same
+from optiloop.proposers.rewrite.rule import Edit, Rule, Site
 
 _CHARACTER_METHODS = words("isalpha isdigit isalnum isspace isupper islower")
 
@@ -348,3 +349,9 @@ def _split_site(code: Code, match: Match, test: ast.expr) -> Site:
     )
     what = "split by a loop over the characters -> str.translate and str.split"
     return code.site(match.first, what, [code.replace(match.statements, new)])
+
+
+RULES = (
+    Rule("split-characters", PYTHON, 7.9, split_by_characters),
+    Rule("map-characters", PYTHON, 7.8, map_characters),
+)

@@ -10,11 +10,11 @@ import re
 import textwrap
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar, cast
 
 from optiloop.proposers.rewrite.pattern import Match, Pattern, Value, parse_template, placeholder_name
+from optiloop.proposers.rewrite.rule import Edit, Language, Site, apply
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 Scope = Function | ast.Module
@@ -27,31 +27,6 @@ N = TypeVar("N", bound=ast.AST)
 _SHARED = (ast.expr_context, ast.operator, ast.boolop, ast.unaryop, ast.cmpop)
 _HAS_BLOCKS = (ast.stmt, ast.Module, ast.ExceptHandler, ast.match_case)
 _BODY_LINE = re.compile(r"^([ ]*)body__(\w+)$", re.MULTILINE)
-
-
-@dataclass(frozen=True)
-class Edit:
-    """Replace the characters from `start` to `end` by `text`."""
-
-    start: int
-    end: int
-    text: str
-
-
-@dataclass(frozen=True)
-class Site:
-    """One place to change: the function it is in ("" for the module), its line from 1, what is done, how."""
-
-    function: str
-    line: int
-    what: str
-    whole: str
-    edits: tuple[Edit, ...]
-
-    @cached_property
-    def text(self) -> str:
-        """The new text of the file."""
-        return apply(self.whole, self.edits)
 
 
 class _Place:
@@ -372,17 +347,6 @@ class _Filler(ast.NodeTransformer):
         return ast.arg(arg=value.id) if isinstance(value, ast.Name) else node
 
 
-def apply(text: str, edits: Sequence[Edit]) -> str:
-    """Make all edits at once; of two at one place the first given comes first in the text."""
-    parts, at = [], 0
-    for edit in sorted(edits, key=lambda edit: (edit.start, edit.end)):
-        if edit.start < at:
-            raise ValueError(f"edits overlap at character {edit.start}: a rule replaced one place twice")
-        parts += [text[at : edit.start], edit.text]
-        at = edit.end
-    return "".join(parts) + text[at:]
-
-
 def _is_docstring(node: ast.stmt) -> bool:
     return (
         isinstance(node, ast.Expr)
@@ -393,3 +357,6 @@ def _is_docstring(node: ast.stmt) -> bool:
 
 def _is_future(node: ast.stmt) -> bool:
     return isinstance(node, ast.ImportFrom) and node.module == "__future__"
+
+
+PYTHON = Language("Python", lambda path, text: path.endswith(".py"), Code)

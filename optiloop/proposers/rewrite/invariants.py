@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from optiloop.proposers.rewrite.code import Code, Edit, Site, subtree
+from optiloop.proposers.rewrite.code import PYTHON, Code, subtree
 from optiloop.proposers.rewrite.facts import (
     growth,
     is_empty_list,
@@ -21,6 +21,7 @@ from optiloop.proposers.rewrite.facts import (
 )
 from optiloop.proposers.rewrite.kinds import Kinds
 from optiloop.proposers.rewrite.pattern import Match, Pattern, same
+from optiloop.proposers.rewrite.rule import Edit, Rule, Site
 
 _COSTLY_FUNCTIONS = words("sorted max min sum set list tuple frozenset dict any all str reversed")
 _COSTLY_METHODS = words(
@@ -300,3 +301,13 @@ def plain_regex(code: Code) -> Iterator[Site]:
                 "regular expression without special characters -> str method",
                 [code.replace(node, text)],
             )
+
+
+RULES = (
+    Rule("prefix-loop", PYTHON, 8.3, prefix_loop),
+    Rule("prefix-sums", PYTHON, 8.2, prefix_sums),
+    Rule("running-sum", PYTHON, 8.1, running_sum),
+    Rule("hoist-invariant", PYTHON, 8, hoist_invariant),
+    Rule("plain-regex", PYTHON, 1.47, plain_regex),
+    Rule("hoist-regex", PYTHON, 1.47, hoist_regex),
+)

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from optiloop.proposers.rewrite.code import Code, Edit, Scope, Site, subtree
+from optiloop.proposers.rewrite.code import PYTHON, Code, Scope, subtree
 from optiloop.proposers.rewrite.facts import (
     Growth,
     changes,
@@ -20,6 +20,7 @@ from optiloop.proposers.rewrite.facts import (
 )
 from optiloop.proposers.rewrite.kinds import Kinds
 from optiloop.proposers.rewrite.pattern import same
+from optiloop.proposers.rewrite.rule import Edit, Rule, Site
 
 
 @dataclass(frozen=True)
@@ -275,3 +276,10 @@ def _answers(code: Code, questions: Sequence[_Question], table: str) -> list[Edi
         text = question.answer.format(table=table, item=code.segment(question.item))
         edits.append(code.replace(question.node, text))
     return edits
+
+
+RULES = (
+    Rule("list-count", PYTHON, 9.2, list_count),
+    Rule("list-index", PYTHON, 9.1, list_index),
+    Rule("list-membership", PYTHON, 9, list_membership),
+)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from optiloop.proposers.rewrite.code import Code, Site, subtree
+from optiloop.proposers.rewrite.code import PYTHON, Code, subtree
 from optiloop.proposers.rewrite.facts import IMPURE_NAMES, changed, names, parameter_names, walk
 from optiloop.proposers.rewrite.kinds import Kinds
+from optiloop.proposers.rewrite.rule import Rule, Site
 
 
 def memoise(code: Code) -> Iterator[Site]:
@@ -95,3 +96,6 @@ def _memoised(code: Code, function: ast.FunctionDef) -> Site:
         ]
     )
     return code.site(function, what, [code.replace(body, inner)], ["functools"])
+
+
+RULES = (Rule("memoise", PYTHON, 10, memoise),)

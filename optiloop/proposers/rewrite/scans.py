@@ -7,7 +7,7 @@ import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from optiloop.proposers.rewrite.code import Code, Edit, Site, subtree
+from optiloop.proposers.rewrite.code import PYTHON, Code, subtree
 from optiloop.proposers.rewrite.facts import (
     Growth,
     changed,
@@ -25,6 +25,7 @@ from optiloop.proposers.rewrite.facts import (
 )
 from optiloop.proposers.rewrite.kinds import Kinds
 from optiloop.proposers.rewrite.pattern import Pattern, Value, same
+from optiloop.proposers.rewrite.rule import Edit, Rule, Site
 
 
 @dataclass(frozen=True)
@@ -415,3 +416,10 @@ def _key_of_appended(scan: _Scan, name: str, item: ast.expr) -> str | None:
             return None
     key = _KeyOfElement(element, index, name, item).visit(copy.deepcopy(scan.key))
     return None if names(key) & (scan.variables - names(item)) else ast.unparse(key)
+
+
+RULES = (
+    Rule("scan-grown-list", PYTHON, 9.5, grown_list_scan),
+    Rule("join-by-scan", PYTHON, 9.4, join_by_scan),
+    Rule("join-in-comprehension", PYTHON, 9.3, join_in_comprehension),
+)

@@ -7,7 +7,7 @@ import copy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from optiloop.proposers.rewrite.code import Code, Loop, Site, subtree
+from optiloop.proposers.rewrite.code import PYTHON, Code, Loop, subtree
 from optiloop.proposers.rewrite.facts import (
     IMPURE_NAMES,
     changed,
@@ -19,6 +19,7 @@ from optiloop.proposers.rewrite.facts import (
     walk,
 )
 from optiloop.proposers.rewrite.pattern import Pattern, mentions, same
+from optiloop.proposers.rewrite.rule import Rule, Site
 
 _EARLIER, _LATER = "one", "other"
 _RANGE_FROM_NEXT = Pattern("range($i + 1, $stop)")
@@ -484,3 +485,6 @@ def _element(sequence: str, index: str) -> ast.expr:
     return ast.Subscript(
         value=ast.Name(id=sequence, ctx=ast.Load()), slice=ast.Name(id=index, ctx=ast.Load()), ctx=ast.Load()
     )
+
+
+RULES = (Rule("sort-swaps", PYTHON, 9.9, sort_swaps),)
