@@ -14,8 +14,8 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from shlex import quote
@@ -455,6 +455,75 @@ def apply(target: str, branch: str | None, patch: str | None) -> None:
 
 
 @cli.command(
+    name="rules",
+    short_help="List the rules, and what they gained for you.",
+    epilog=_examples(
+        "optiloop rules                         with the records of the logs here",
+        "optiloop rules other_project --json    with those of another project",
+    ),
+)
+@click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="[LOG|FOLDER]...")
+@json_option
+def list_rules(paths: tuple[Path, ...], as_json: bool) -> None:
+    """List the rules of `rewrite`: what each does, what it gained where it was measured, and what for you.
+
+    Tries, keeps and the median gain are from your own logs: those named, or those of this folder.
+    """
+    from optiloop.records import logs_of, read_records
+    from optiloop.scan import rules_as_json, rules_told
+
+    logs = [log for path in paths for log in logs_of(path)]
+    if not paths:
+        with suppress(UsageError):  # no experiments yet: the rules are there all the same
+            logs = logs_of(Path.cwd())
+    records = read_records(logs)
+    if as_json:
+        click.echo(json_module.dumps(rules_as_json(records)))
+        return
+    from rich.console import Console
+
+    Console().print(rules_told(records))
+    _echo_err(f"records of {len(logs)} logs" if logs else "no logs here yet: tries and keeps are empty")
+
+
+@cli.command(
+    short_help="List what rules would change, without running anything.",
+    epilog=_examples(
+        "optiloop scan src",
+        "optiloop scan build.sh tools/ --json",
+        "optiloop scan src --sarif > smells.sarif    for code scanning in CI",
+    ),
+)
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATH...")
+@json_option
+@click.option("--sarif", "as_sarif", is_flag=True, help="Print SARIF 2.1.0.")
+def scan(paths: tuple[Path, ...], as_json: bool, as_sarif: bool) -> None:
+    """List where rules would change the programs under PATH, and what that was worth elsewhere.
+
+    Nothing is run and nothing is measured: rules only propose. Files that do not parse are named on stderr,
+    skipped and counted; the exit code is 0 all the same.
+    """
+    from optiloop import scan as scans
+
+    if as_json and as_sarif:
+        raise UsageError("--json and --sarif are two formats; choose one")
+    found: list[scans.Scanned] = []
+    for file in _with_progress(scans.files_under(paths), "files"):
+        scanned = scans.scan_file(file)
+        if scanned is None:
+            continue
+        found.append(scanned)
+        if scanned.unread is not None:
+            _echo_err(f"{scanned.path}:{scanned.unread.line}: skipped, {scanned.unread.why}")
+        for line in () if as_json or as_sarif else scans.told(scanned):
+            click.echo(line)
+    if as_json or as_sarif:
+        click.echo(json_module.dumps(scans.as_sarif(found) if as_sarif else scans.as_json(found)))
+    else:
+        _echo_err(scans.summary(found))
+
+
+@cli.command(
     short_help="Write a target of your own from a template.",
     epilog=_examples("optiloop new my_target", "optiloop new fast_cli --template python"),
 )
@@ -666,6 +735,19 @@ def _progress(engine: Engine, work: Callable[[], T]) -> T:
 
     with Live(get_renderable=phase, console=Console(stderr=True), transient=True):
         return work()
+
+
+def _with_progress(items: Iterable[T], noun: str) -> Iterator[T]:
+    """The items; on a terminal, from the third second on, stderr tells how many there were."""
+    started = told = time.monotonic()
+    for number, item in enumerate(items, 1):
+        now = time.monotonic()
+        if sys.stderr.isatty() and now - started > 2 and now - told > 0.2:
+            told = now
+            click.echo(f"\r… {number:,} {noun}", nl=False, err=True)
+        yield item
+    if told != started:
+        click.echo("\r\x1b[K", nl=False, err=True)
 
 
 # --- reading and printing --------------------------------------------------------------------------------

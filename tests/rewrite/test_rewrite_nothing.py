@@ -371,6 +371,15 @@ def f(xs):
     return out
 """,
     ),
+    "a random generator handed on": (
+        "hoist-invariant",
+        """
+def word(rng, n):
+    return "".join(rng.choice("ab") for _ in range(n))
+def f(rng):
+    return [word(rng, 7) for _ in range(9)]
+""",
+    ),
     "a random choice": (
         "hoist-invariant",
         """

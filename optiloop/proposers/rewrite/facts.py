@@ -22,7 +22,8 @@ def words(text: str) -> frozenset[str]:
 MUTATORS = words(
     "append extend insert remove pop popleft appendleft clear sort reverse add discard update "
     "setdefault popitem write writelines read readline readlines seek send put get_nowait __setitem__ "
-    "difference_update intersection_update symmetric_difference_update"
+    "difference_update intersection_update symmetric_difference_update "
+    "choice choices gauss getrandbits randbytes randint random randrange sample shuffle uniform"
 )
 _PURE_BUILTINS = words(
     "abs all any ascii bin bool bytes chr complex dict divmod enumerate filter float format frozenset "

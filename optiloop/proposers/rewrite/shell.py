@@ -1,6 +1,6 @@
 """Shell scripts as rules see them: lists of pipelines of simple commands, each at its place. Pure.
 
-A careful reader of POSIX sh, not a whole one: whatever it is not sure of (bash's own grammar, backquotes within
+A careful reader of POSIX sh, not a whole one: what it is not sure of (the grammar of bash, backquotes within
 backquotes, quotes within arithmetic) raises ValueError, and no rule touches the script.
 """
 
