@@ -105,6 +105,13 @@ sandbox_option = click.option(
     show_default=True,
     help="Demand a level; auto takes the strongest there is (`optiloop doctor`).",
 )
+learn_option = click.option(
+    "--learn-from",
+    "learn_from",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Also order ideas by how they did in these logs, or in a folder's. Repeatable.",
+)
 fresh_option = click.option("--fresh", is_flag=True, help="Set the earlier campaign aside and begin anew.")
 
 
@@ -140,6 +147,7 @@ def cli() -> None:
         "optiloop run my_target --time 30m --plateau 50",
         "optiloop run my_target --proposer replay:candidates.jsonl --json",
         "optiloop run my_target --until 'size_bytes <= 1000'",
+        "optiloop run my_target --learn-from ../other_project    order ideas by their record there, too",
     ),
 )
 @target_argument
@@ -152,6 +160,7 @@ def cli() -> None:
 @click.option("--until", help="End when the champion reaches a goal, as in 'combined_us <= 9000'.")
 @click.option("--plateau", type=click.IntRange(min=1), help="End after this many experiments without a keep.")
 @seed_option
+@learn_option
 @sandbox_option
 @fresh_option
 @json_option
@@ -164,6 +173,7 @@ def run(
     until: str | None,
     plateau: int | None,
     seed: int,
+    learn_from: tuple[Path, ...],
     sandbox: str,
     fresh: bool,
     as_json: bool,
@@ -181,7 +191,7 @@ def run(
     except ValueError as error:
         raise UsageError(f"--until: {error}") from None
     limits = Limits(cycles, seconds or found.budget.run, usd, goal, plateau)
-    with _opened(found, proposer, seed=seed, fresh=fresh, sandbox=sandbox) as engine:
+    with _opened(found, proposer, seed=seed, fresh=fresh, sandbox=sandbox, learn_from=learn_from) as engine:
         gave_up = _campaign(engine, limits, _style(proposer, as_json=as_json))
     _print_result(found, as_json=as_json)
     if gave_up:
@@ -195,9 +205,18 @@ def run(
 @click.option("--interactive", is_flag=True, help="Show the change and ask before it is run.")
 @proposer_option
 @seed_option
+@learn_option
 @sandbox_option
 @json_option
-def step(target: str, interactive: bool, proposer: str, seed: int, sandbox: str, as_json: bool) -> None:
+def step(
+    target: str,
+    interactive: bool,
+    proposer: str,
+    seed: int,
+    learn_from: tuple[Path, ...],
+    sandbox: str,
+    as_json: bool,
+) -> None:
     """Run one experiment on TARGET."""
     from optiloop.live import one_line, opened
     from optiloop.stopping import Limits
@@ -206,7 +225,7 @@ def step(target: str, interactive: bool, proposer: str, seed: int, sandbox: str,
     # The live view would draw over the question.
     style = "lines" if interactive else _style(proposer, as_json=as_json)
     review = _ask if interactive else None
-    with _opened(found, proposer, seed=seed, review=review, sandbox=sandbox) as engine:
+    with _opened(found, proposer, seed=seed, review=review, sandbox=sandbox, learn_from=learn_from) as engine:
         number = len(engine.history())
         with opened(style, engine, Limits(cycles=1)) as view:
             view.baseline(engine.prepare().value)
@@ -593,15 +612,22 @@ def _opened(
     fresh: bool = False,
     review: Callable[[Proposal, str], bool] | None = None,
     sandbox: str = "auto",
+    learn_from: tuple[Path, ...] = (),
 ) -> Iterator[Engine]:
     from optiloop.loop import Engine
     from optiloop.proposers import find_proposer
+    from optiloop.records import logs_of, read_records, spent_elsewhere
 
     found = find_proposer(proposer)
+    logs = [log for path in learn_from for log in logs_of(path)]
+    # A target's own log is in its history already.
+    elsewhere = spent_elsewhere(read_records(logs, without=target.name))
     with (
         _interruptible(),
         _disk(),
-        Engine.opened(target, found, seed=seed, fresh=fresh, review=review, sandbox=sandbox) as engine,
+        Engine.opened(
+            target, found, seed=seed, fresh=fresh, review=review, sandbox=sandbox, elsewhere=elsewhere
+        ) as engine,
     ):
         for note in engine.notes():
             _echo_err(note)

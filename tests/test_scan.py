@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import jsonschema
 import pytest
@@ -14,11 +15,13 @@ from click.testing import CliRunner, Result
 from optiloop.cli import cli
 from optiloop.errors import LedgerError, UsageError
 from optiloop.ledger import Ledger
-from optiloop.model import DEMOTION, TAKES_BACK, Proposal, Status
+from optiloop.loop import Engine
+from optiloop.model import DEMOTION, TAKES_BACK, Brief, Proposal, Spent, Status
 from optiloop.proposers.rewrite.table import RULES
-from optiloop.records import logs_of, read_records
+from optiloop.records import logs_of, read_records, spent_elsewhere
 from optiloop.scan import as_sarif, files_under, scan_file
-from optiloop.testing import experiment_of
+from optiloop.targets import load_target
+from optiloop.testing import experiment_of, write_toy_target
 
 NAIVE = """\
 raise SystemExit("scan runs nothing")
@@ -281,3 +284,26 @@ def test_a_broken_log_is_named(log: Path) -> None:
     log.write_text(log.read_text().replace("memoise", "memoize", 1))
     with pytest.raises(LedgerError, match=r"experiments\.jsonl"):
         invoke("rules")
+
+
+def test_a_run_may_learn_from_another_target(log: Path, tmp_path: Path) -> None:
+    toy = write_toy_target(tmp_path / "other", files={}, metric='noise = "deterministic"\n')
+    with Engine.opened(
+        replace(load_target(toy), name="other"),
+        Asks(),
+        elsewhere=spent_elsewhere(read_records([log], without="other")),
+    ) as engine:
+        engine.prepare()
+        engine.cycle()
+    assert Asks.told[("rewrite", "memoise")].kept == 2
+    with pytest.raises(UsageError, match="no such log or folder"):
+        invoke("step", str(toy), "--learn-from", str(tmp_path / "nowhere"))
+
+
+class Asks:
+    """Keeps what the brief said of elsewhere, and proposes nothing."""
+
+    told: ClassVar[dict[tuple[str, str], Spent]] = {}
+
+    def propose(self, brief: Brief) -> None:
+        Asks.told = dict(brief.elsewhere)

@@ -10,14 +10,15 @@ from typing import Any
 
 from optiloop.errors import ProposerError
 from optiloop.memory.fingerprint import change_fingerprint, result_fingerprint
-from optiloop.model import Brief, Lesson, Proposal, Status
+from optiloop.model import Brief, Lesson, Proposal, Spent, Status
 from optiloop.proposers.rewrite.code import Code
 from optiloop.proposers.rewrite.rule import Language, Rule, Site
 from optiloop.proposers.rewrite.shares import shares_of_functions
 from optiloop.proposers.rewrite.table import rules
 
 ORIGIN = "rewrite"
-# A rule's record counts as if it had been tried this often before, with half of the tries kept.
+# A rule's record counts as if it had been tried this often before: with half of the tries kept where no
+# other target tells.
 _PRIOR_TRIES = 4.0
 # How many times faster the champion must have become before a discarded change may be tried again.
 _REOPENED_BY = 2.0
@@ -74,9 +75,14 @@ def _shares(brief: Brief, path: str, text: str) -> Mapping[str, float | None]:
 
 
 def _record(brief: Brief, rule: Rule) -> float:
-    """The share of this rule's experiments that were kept, shrunk towards one half."""
+    """The share of this rule's experiments that were kept, shrunk towards what other targets showed of it.
+
+    Those count as a few experiments here, however many they were: this program is not theirs.
+    """
     spent = brief.recall.spent(ORIGIN, rule.name)
-    return (spent.kept + _PRIOR_TRIES / 2) / (spent.experiments + _PRIOR_TRIES)
+    other = brief.elsewhere.get((ORIGIN, rule.name), Spent())
+    expected = (other.kept + _PRIOR_TRIES / 2) / (other.experiments + _PRIOR_TRIES)
+    return (spent.kept + _PRIOR_TRIES * expected) / (spent.experiments + _PRIOR_TRIES)
 
 
 def _is_worth_trying(brief: Brief, after: Mapping[str, str]) -> bool:
