@@ -52,7 +52,8 @@ def _loop_variables(loop: ast.For) -> set[str]:
     return {name for node in subtree(loop) if isinstance(node, ast.For) for name in stored(node.target)}
 
 
-def _collecting_loops(code: Code) -> Iterator[tuple[ast.For, str, ast.stmt]]:
+def collecting_loops(code: Code) -> Iterator[tuple[ast.For, str, ast.stmt]]:
+    """Loops that do one thing with each element: the loop, the clauses of a comprehension, the statement."""
     for node in code.of(ast.For):
         collected = _collecting(code, node)
         if collected is None or read_elsewhere(code, node, _loop_variables(node)):
@@ -66,7 +67,7 @@ def append_loop(code: Code) -> Iterator[Site]:
 
     A constant factor of 1.1 to 2. Source: ruff PERF401; PEP 202.
     """
-    for loop, clauses, statement in _collecting_loops(code):
+    for loop, clauses, statement in collecting_loops(code):
         match statement:
             case ast.Expr(
                 value=ast.Call(
@@ -105,7 +106,7 @@ def sum_loop(code: Code) -> Iterator[Site]:
     A constant factor of 1.3 to 3.5. Floats may differ in the last digit: from 3.12 sum() compensates.
     """
     kinds = Kinds(code)
-    for loop, clauses, statement in _collecting_loops(code):
+    for loop, clauses, statement in collecting_loops(code):
         match = _addition(statement)
         if match is None or kinds.is_text(match.expr("value")):
             continue
@@ -155,7 +156,7 @@ def dedupe_loop(code: Code) -> Iterator[Site]:
 
 
 def join_pieces(code: Code) -> Iterator[Site]:
-    """Collect the pieces of a text and join them once, not add each to the text so far.
+    """Collect the pieces of a text, or of bytes, and join them once, not add each to what is there.
 
     O(n^2) copying in the worst case -> O(n). Source: Python FAQ, efficient string concatenation.
     """
@@ -166,10 +167,12 @@ def join_pieces(code: Code) -> Iterator[Site]:
         additions = [match for node in walk(loop.body) if (match := _addition(node)) is not None]
         for name in dict.fromkeys(match.name("total") for match in additions):
             own = [match for match in additions if match.name("total") == name]
-            if _only_adds(code, loop, name, own) and kinds.is_text(own[0].expr("total")):
-                yield code.site(
-                    loop, f"pieces added to {name} one by one -> joined once", _joined(code, loop, own)
-                )
+            kind = kinds.of(own[0].expr("total"))
+            if kind is None or not (kind.is_text or kind.name == "bytes"):
+                continue
+            if _only_adds(code, loop, name, own):
+                edits = _joined(code, loop, own, 'b""' if kind.name == "bytes" else '""')
+                yield code.site(loop, f"pieces added to {name} one by one -> joined once", edits)
 
 
 def _addition(node: ast.AST) -> Match | None:
@@ -188,13 +191,13 @@ def _appearances(node: ast.AST, name: str) -> int:
     return sum(is_name(part, name) for part in subtree(node))
 
 
-def _joined(code: Code, loop: ast.For | ast.While, additions: Sequence[Match]) -> list[Edit]:
+def _joined(code: Code, loop: ast.For | ast.While, additions: Sequence[Match], empty: str) -> list[Edit]:
     name = additions[0].name("total")
     parts = code.fresh(f"{name}_parts")
     return [
         code.before(code.first_of_chain(loop), f"{parts} = []"),
         *(code.replace([add.first], code.fill(f"{parts}.append($value)", add.found)) for add in additions),
-        code.after(loop, f'{name} += "".join({parts})'),
+        code.after(loop, f"{name} += {empty}.join({parts})"),
     ]
 
 
