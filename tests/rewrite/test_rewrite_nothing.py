@@ -830,27 +830,6 @@ def f(xs, x):
     return xs.count(x, 3) > 0
 """,
     ),
-    "a product with a condition": (
-        "matrix-product",
-        """
-def f(a, b, i, j, n):
-    t = 0
-    for k in range(n):
-        if a[i][k]:
-            t += a[i][k] * b[k][j]
-    return t
-""",
-    ),
-    "rows times rows": (
-        "matrix-product",
-        """
-def f(a, b, i, j, n):
-    t = 0
-    for k in range(n):
-        t += a[i][k] * b[j][k]
-    return t
-""",
-    ),
     "counts with a weight": (
         "count-loop",
         """
@@ -1042,4 +1021,4 @@ def test_every_rule_for_python_has_something_to_leave_alone() -> None:
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
 @pytest.mark.parametrize("text", ["", "x = 1\n", "def f(:\n", "\0", "def f():\n    pass"])
 def test_no_rule_minds_little_or_broken_text(rule, text: str) -> None:
-    assert sites_of(rule, text) == []
+    assert not sites_of(rule, text)

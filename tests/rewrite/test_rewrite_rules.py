@@ -1645,36 +1645,6 @@ def f(chunks):
         (([b"a", b"bc"],), ([],)),
         'b"".join(data_parts)',
     ),
-    "a product of matrices": Case(
-        "matrix-product",
-        """
-def f(a, b):
-    n = len(a)
-    out = [[0] * n for _ in range(n)]
-    for i in range(n):
-        for j in range(n):
-            total = 0
-            for k in range(n):
-                total += a[i][k] * b[k][j]
-            out[i][j] = total
-    return out
-""",
-        (([[1, 2], [3, 4]], [[5, 6], [7, 8]]), ([[2]], [[3]])),
-        "zip(a[i][:n], b)",
-    ),
-    "a product into the result": Case(
-        "matrix-product",
-        """
-def f(a, b):
-    out = [[0] * 2 for _ in range(2)]
-    for i in range(2):
-        for j in range(2):
-            for k in range(2):
-                out[i][j] += a[i][k] * b[k][j]
-    return out
-""",
-        (([[1, 2], [3, 4]], [[5, 6], [7, 8]]),),
-    ),
     "over an array": Case(
         "array-to-list",
         """

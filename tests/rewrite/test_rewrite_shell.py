@@ -302,7 +302,7 @@ UNREAD = {
 def test_what_is_not_surely_understood_is_left_alone(name: str) -> None:
     with pytest.raises(ValueError, match=r"line \d+: "):
         Script(UNREAD[name])
-    assert sites_in("run.sh", UNREAD[name] + "cat a.txt | grep x\n") == ()
+    assert sites_in("run.sh", UNREAD[name] + "cat a.txt | grep x\n") == []
 
 
 def test_here_documents_comments_and_cases_are_no_commands() -> None:
@@ -310,7 +310,7 @@ def test_here_documents_comments_and_cases_are_no_commands() -> None:
         "cat <<'END' # cat a | grep b\ncat a.txt | grep x\nEND\n"
         "case $1 in\n  a|b) echo 'cat a | grep b' ;;\n  (*) f() { :; }; f ;;\nesac\n"
     )
-    assert sites_in("run.sh", text) == ()
+    assert sites_in("run.sh", text) == []
 
 
 @pytest.mark.parametrize(

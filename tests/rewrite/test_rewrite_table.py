@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from optiloop.errors import ProposerError, UsageError
-from optiloop.proposers.rewrite import Rewrite, rule, sites_in, table
+from optiloop.proposers.rewrite import Rewrite, rule, sites_of, table
 from optiloop.testing import brief_of
 
 PLUGIN = """
@@ -27,7 +27,7 @@ def fails(text):
     raise KeyError("nothing here")
 
 LESS = Rule("less", WORDS, 2.0, less)
-BOTH = (LESS, Rule("fails", WORDS, 1.5, fails))
+BOTH = (LESS, Rule("fails", WORDS, 3.0, fails))
 TAKEN = Rule("memoise", WORDS, 2.0, less)
 """
 
@@ -50,7 +50,7 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.M
 
 def forget() -> None:
     table.rules.cache_clear()
-    sites_in.cache_clear()
+    sites_of.cache_clear()
 
 
 def installed(patch: pytest.MonkeyPatch, *values: str) -> None:

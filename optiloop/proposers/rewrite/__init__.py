@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import heapq
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -27,12 +28,11 @@ _HARMLESS_EFFECT = 0.99
 
 @dataclass(frozen=True)
 class Candidate:
-    """One possible change of one file, and how much is hoped from it."""
+    """One possible change of one file."""
 
     path: str
     rule: Rule
     site: Site
-    hope: float
 
 
 class Rewrite:
@@ -43,7 +43,7 @@ class Rewrite:
 
         Raises ProposerError that names a rule which fails, UsageError that names one which does not load.
         """
-        for candidate in sorted(_candidates(brief), key=lambda candidate: -candidate.hope):
+        for candidate in _in_order(brief):
             rule, site = candidate.rule, candidate.site
             after = {**brief.source, candidate.path: site.text}
             readable = _parsed_anew(rule.language, site.text) is not None
@@ -57,14 +57,28 @@ class Rewrite:
         return None
 
 
-def _candidates(brief: Brief) -> Iterator[Candidate]:
-    for path, text in brief.source.items():
-        shares = _shares(brief, path, text)
-        for rule, site in sites_in(path, text):
-            share = shares.get(site.function, 1.0)
-            if share is None or share >= brief.metric.min_effect / 2:
-                hope = math.log(rule.gain) * _record(brief, rule)
-                yield Candidate(path, rule, site, hope * (share or 0.0))
+def _in_order(brief: Brief) -> Iterator[Candidate]:
+    """Candidates, the most is hoped from the first. Rules that cannot do better are not asked yet."""
+    shares = {path: _shares(brief, path, text) for path, text in brief.source.items()}
+    ranked = sorted(((_worth(brief, rule), rule) for rule in rules()), key=lambda pair: -pair[0])
+    waiting: list[tuple[float, int, Candidate]] = []
+    number = 0
+    for worth, rule in ranked:
+        while waiting and -waiting[0][0] >= worth:
+            yield heapq.heappop(waiting)[2]
+        for path, text in brief.source.items():
+            for site in sites_of(rule, text) if rule.language.holds(path, text) else ():
+                share = shares[path].get(site.function, 1.0)
+                if share is None or share >= brief.metric.min_effect / 2:
+                    hope, number = worth * (share or 0.0), number + 1
+                    heapq.heappush(waiting, (-hope, number, Candidate(path, rule, site)))
+    while waiting:
+        yield heapq.heappop(waiting)[2]
+
+
+def _worth(brief: Brief, rule: Rule) -> float:
+    """What is hoped from a rule where a function is all of the metric."""
+    return math.log(rule.gain) * _record(brief, rule)
 
 
 def _shares(brief: Brief, path: str, text: str) -> Mapping[str, float | None]:
@@ -126,20 +140,20 @@ def _parsed_anew(language: Language, text: str) -> Any:
         return None
 
 
-@lru_cache(maxsize=32)
-def sites_in(path: str, text: str) -> tuple[tuple[Rule, Site], ...]:
+def sites_in(path: str, text: str) -> list[tuple[Rule, Site]]:
     """Every site of every rule in a file. Raises ProposerError that names a rule which fails."""
-    known = languages_of(path, text)
-    return tuple((rule, site) for rule in rules() if rule.language in known for site in sites_of(rule, text))
+    spoken = (rule for rule in rules() if rule.language.holds(path, text))
+    return [(rule, site) for rule in spoken for site in sites_of(rule, text)]
 
 
-def sites_of(rule: Rule, text: str) -> list[Site]:
+@lru_cache(maxsize=1024)
+def sites_of(rule: Rule, text: str) -> Sequence[Site]:
     """Every place where a rule would change a text. Raises ProposerError that names a rule which fails."""
     seen = parsed(rule.language, text)
     if seen is None:
-        return []
+        return ()
     try:
-        return list(rule.sites(seen))
+        return tuple(rule.sites(seen))
     except Exception as error:  # a plug-in's rule may raise anything; the log must name it
         whose = f" of {rule.package}" if rule.package else ""
         said = f"{type(error).__name__}: {error}"

@@ -320,12 +320,12 @@ def _counts_to(code: Code, match: Match, loop: ast.While) -> bool:
 
 
 RULES = (
-    Rule("dedupe-loop", PYTHON, 9.6, dedupe_loop),
-    Rule("count-loop", PYTHON, 1.47, count_loop),
-    Rule("join-pieces", PYTHON, 1.47, join_pieces),
-    Rule("join-generator", PYTHON, 1.47, join_generator),
-    Rule("sum-loop", PYTHON, 1.46, sum_loop),
-    Rule("append-loop", PYTHON, 1.46, append_loop),
-    Rule("while-to-range", PYTHON, 1.46, while_to_range),
-    Rule("direct-iteration", PYTHON, 1.46, direct_iteration),
+    Rule("dedupe-loop", PYTHON, 32, dedupe_loop),
+    Rule("count-loop", PYTHON, 1.5, count_loop),
+    Rule("join-pieces", PYTHON, 1.8, join_pieces),
+    Rule("join-generator", PYTHON, 1.22, join_generator),
+    Rule("sum-loop", PYTHON, 1.57, sum_loop),
+    Rule("append-loop", PYTHON, 1.02, append_loop),
+    Rule("while-to-range", PYTHON, 1.91, while_to_range),
+    Rule("direct-iteration", PYTHON, 1.02, direct_iteration),
 )

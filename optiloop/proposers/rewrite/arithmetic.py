@@ -102,8 +102,8 @@ def digit_sum(code: Code) -> Iterator[Site]:
 
 
 RULES = (
-    Rule("trial-division", PYTHON, 7.3, trial_division),
-    Rule("divisor-pairs", PYTHON, 7.2, divisor_pairs),
-    Rule("modular-power", PYTHON, 7.1, modular_power),
-    Rule("digit-sum", PYTHON, 1.46, digit_sum),
+    Rule("trial-division", PYTHON, 100, trial_division),
+    Rule("divisor-pairs", PYTHON, 12, divisor_pairs),
+    Rule("modular-power", PYTHON, 91, modular_power),
+    Rule("digit-sum", PYTHON, 7, digit_sum),
 )

@@ -352,6 +352,6 @@ def _split_site(code: Code, match: Match, test: ast.expr) -> Site:
 
 
 RULES = (
-    Rule("split-characters", PYTHON, 7.9, split_by_characters),
-    Rule("map-characters", PYTHON, 7.8, map_characters),
+    Rule("split-characters", PYTHON, 1.46, split_by_characters),
+    Rule("map-characters", PYTHON, 17, map_characters),
 )

@@ -199,9 +199,13 @@ class Code:
                 if match is not None and isinstance(node, ast.expr):
                     yield node, match
 
+    @cached_property
+    def _words(self) -> set[str]:
+        return set(re.findall(r"\w+", self.text))
+
     def fresh(self, name: str) -> str:
         """A name like this one that the text does not use yet."""
-        used = set(re.findall(r"\w+", self.text))
+        used = self._words
         candidates = (name if at == 1 else f"{name}_{at}" for at in range(1, len(used) + 2))
         return next(candidate for candidate in candidates if candidate not in used)
 

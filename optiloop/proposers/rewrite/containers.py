@@ -121,8 +121,8 @@ def collect_loop(code: Code) -> Iterator[Site]:
 
 
 RULES = (
-    Rule("counted-membership", PYTHON, 1.5, counted_membership),
-    Rule("values-membership", PYTHON, 10, values_membership),
-    Rule("flat-copy", PYTHON, 20, flat_copy),
-    Rule("collect-loop", PYTHON, 1.2, collect_loop),
+    Rule("counted-membership", PYTHON, 1.04, counted_membership),
+    Rule("values-membership", PYTHON, 79, values_membership),
+    Rule("flat-copy", PYTHON, 3.5, flat_copy),
+    Rule("collect-loop", PYTHON, 1.03, collect_loop),
 )

@@ -304,10 +304,10 @@ def plain_regex(code: Code) -> Iterator[Site]:
 
 
 RULES = (
-    Rule("prefix-loop", PYTHON, 8.3, prefix_loop),
-    Rule("prefix-sums", PYTHON, 8.2, prefix_sums),
-    Rule("running-sum", PYTHON, 8.1, running_sum),
-    Rule("hoist-invariant", PYTHON, 8, hoist_invariant),
-    Rule("plain-regex", PYTHON, 1.47, plain_regex),
-    Rule("hoist-regex", PYTHON, 1.47, hoist_regex),
+    Rule("prefix-loop", PYTHON, 130, prefix_loop),
+    Rule("prefix-sums", PYTHON, 39, prefix_sums),
+    Rule("running-sum", PYTHON, 19, running_sum),
+    Rule("hoist-invariant", PYTHON, 7.07, hoist_invariant),
+    Rule("plain-regex", PYTHON, 1.19, plain_regex),
+    Rule("hoist-regex", PYTHON, 2.12, hoist_regex),
 )

@@ -66,6 +66,6 @@ def contained_in_copy(code: Code) -> Iterator[Site]:
 
 
 RULES = (
-    Rule("contained-in-copy", PYTHON, 8.9, contained_in_copy),
-    Rule("cheaper-call", PYTHON, 7, cheaper_call),
+    Rule("contained-in-copy", PYTHON, 8.52, contained_in_copy),
+    Rule("cheaper-call", PYTHON, 2.53, cheaper_call),
 )

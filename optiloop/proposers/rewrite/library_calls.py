@@ -153,8 +153,8 @@ def _stored_beyond(code: Code, names: set[str]) -> bool:
 
 
 RULES = (
-    Rule("iterate-file", PYTHON, 1.1, iterate_file),
-    Rule("scan-folder", PYTHON, 2, scan_folder),
-    Rule("hoist-encoder", PYTHON, 1.4, hoist_encoder),
-    Rule("slots", PYTHON, 1.1, slots),
+    Rule("iterate-file", PYTHON, 1.07, iterate_file),
+    Rule("scan-folder", PYTHON, 1.5, scan_folder),
+    Rule("hoist-encoder", PYTHON, 1.5, hoist_encoder),
+    Rule("slots", PYTHON, 1.15, slots),
 )

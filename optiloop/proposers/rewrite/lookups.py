@@ -279,7 +279,7 @@ def _answers(code: Code, questions: Sequence[_Question], table: str) -> list[Edi
 
 
 RULES = (
-    Rule("list-count", PYTHON, 9.2, list_count),
-    Rule("list-index", PYTHON, 9.1, list_index),
-    Rule("list-membership", PYTHON, 9, list_membership),
+    Rule("list-count", PYTHON, 82, list_count),
+    Rule("list-index", PYTHON, 2.27, list_index),
+    Rule("list-membership", PYTHON, 40, list_membership),
 )

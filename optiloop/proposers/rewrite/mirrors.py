@@ -79,6 +79,6 @@ def mirror_by_loop(code: Code) -> Iterator[Site]:
 
 
 RULES = (
-    Rule("reverse-by-loop", PYTHON, 7.7, reverse_by_loop),
-    Rule("mirror-by-loop", PYTHON, 1.47, mirror_by_loop),
+    Rule("reverse-by-loop", PYTHON, 370, reverse_by_loop),
+    Rule("mirror-by-loop", PYTHON, 32, mirror_by_loop),
 )

@@ -16,6 +16,7 @@ import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import cast
 
 Value = ast.expr | Sequence[ast.stmt]
@@ -31,6 +32,7 @@ _ALSO: dict[type[ast.AST], tuple[type[ast.AST], ...]] = {
     ast.AugAssign: (ast.Assign,),
     ast.UnaryOp: (ast.Compare,),
 }
+_SPELT = frozenset({ast.Compare, ast.AugAssign, ast.Assign, ast.If, ast.Call, ast.UnaryOp})
 _MIRRORED: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Eq: ast.Eq,
     ast.NotEq: ast.NotEq,
@@ -85,17 +87,13 @@ class Pattern:
         self.starts_with = (first, *_ALSO.get(first, ()))
         """The types that a match can begin with."""
         self._word = _head_word(self._expression if self._expression is not None else self._body[0])
-        plain = list(itertools.takewhile(lambda statement: _placeholder(statement) is None, self._body))
-        self._types = [{type(statement), *_ALSO.get(type(statement), ())} for statement in plain]
+        self._shapes = _shapes(self._body)
 
     def may_match_at(self, block: Sequence[ast.stmt], start: int) -> bool:
         """Whether the statements from `start` on are of the right types: a cheap first question."""
-        if len(block) - start < len(self._types):
+        if len(block) - start < len(self._shapes):
             return False
-        for at, types in enumerate(self._types, start):
-            if type(block[at]) not in types:
-                return False
-        return self._word is None or _head_word(block[start]) == self._word
+        return all(shape.fits(block[start + at]) for at, shape in enumerate(self._shapes))
 
     def match(self, node: ast.AST) -> Match | None:
         """Match one expression (or the statement that is nothing else), or one statement."""
@@ -120,6 +118,7 @@ def parse_template(text: str) -> ast.Module:
     return ast.parse(_PLACEHOLDER.sub(lambda hit: _PREFIX[hit[1]] + hit[2], text))
 
 
+@cache
 def placeholder_name(name: str) -> tuple[str, str] | None:
     """The kind ("any", "name", "body") and name of a placeholder's stand-in, or None."""
     hit = _KIND_AND_NAME.match(name)
@@ -143,6 +142,43 @@ def mentions(node: ast.AST | Sequence[ast.AST], name: str) -> bool:
     """Whether a variable of this name appears in the code."""
     nodes = [node] if isinstance(node, ast.AST) else node
     return any(isinstance(part, ast.Name) and part.id == name for top in nodes for part in ast.walk(top))
+
+
+@dataclass(frozen=True)
+class _Shape:
+    """What a statement of a pattern demands at least: types, what its head calls, its body."""
+
+    kinds: frozenset[type[ast.AST]]
+    word: str | None
+    body: tuple[_Shape, ...]
+    exact: bool
+    """Whether the body holds just these statements."""
+
+    def fits(self, node: ast.stmt) -> bool:
+        if type(node) not in self.kinds:
+            return False
+        if not isinstance(node, ast.For | ast.While | ast.If):
+            return True
+        body = node.body
+        if isinstance(node, ast.If) and len(body) == 1 and isinstance(body[0], ast.If):
+            return True  # it may be written as one `if ... and ...`
+        if len(body) < len(self.body) or (self.exact and len(body) != len(self.body)):
+            return False
+        if self.word is not None and _head_word(node) != self.word:
+            return False
+        return all(map(_Shape.fits, self.body, body))
+
+
+def _shapes(body: Sequence[ast.stmt]) -> tuple[_Shape, ...]:
+    """The shapes of the statements in front of the first `$$` placeholder."""
+    found = []
+    for statement in itertools.takewhile(lambda statement: _placeholder(statement) is None, body):
+        inner = getattr(statement, "body", [])
+        shapes = _shapes(inner)
+        kind = type(statement)
+        kinds = frozenset({kind, *_ALSO.get(kind, ())})
+        found.append(_Shape(kinds, _head_word(statement), shapes, len(shapes) == len(inner)))
+    return tuple(found)
 
 
 def _head_word(node: object) -> str | None:
@@ -178,8 +214,11 @@ def _unify(pattern: object, node: object, found: _Found) -> Iterator[_Found]:
     if kind_and_name is not None:
         yield from _bind(*kind_and_name, node, found)
     elif isinstance(pattern, ast.AST):
-        for view in _spellings(pattern, node):
-            yield from _unify_fields(pattern, view, found)
+        if type(pattern) in _SPELT:
+            for view in _spellings(pattern, node):
+                yield from _unify_fields(pattern, view, found)
+        elif isinstance(node, ast.AST):
+            yield from _unify_fields(pattern, node, found)
     elif isinstance(pattern, list):
         if isinstance(node, list):
             for bound, used in _sequence(pattern, node, found):

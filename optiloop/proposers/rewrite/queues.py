@@ -262,9 +262,9 @@ def prepend_text(code: Code) -> Iterator[Site]:
 
 
 RULES = (
-    Rule("consume-in-order", PYTHON, 8.8, consume_in_order),
-    Rule("list-as-queue", PYTHON, 8.7, list_as_queue),
-    Rule("insert-at-front", PYTHON, 8.6, insert_at_front),
-    Rule("grow-in-place", PYTHON, 8.5, grow_in_place),
-    Rule("prepend-text", PYTHON, 8.4, prepend_text),
+    Rule("consume-in-order", PYTHON, 2.75, consume_in_order),
+    Rule("list-as-queue", PYTHON, 2.07, list_as_queue),
+    Rule("insert-at-front", PYTHON, 1.7, insert_at_front),
+    Rule("grow-in-place", PYTHON, 6.68, grow_in_place),
+    Rule("prepend-text", PYTHON, 1.09, prepend_text),
 )

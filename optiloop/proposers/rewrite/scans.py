@@ -419,7 +419,7 @@ def _key_of_appended(scan: _Scan, name: str, item: ast.expr) -> str | None:
 
 
 RULES = (
-    Rule("scan-grown-list", PYTHON, 9.5, grown_list_scan),
-    Rule("join-by-scan", PYTHON, 9.4, join_by_scan),
-    Rule("join-in-comprehension", PYTHON, 9.3, join_in_comprehension),
+    Rule("scan-grown-list", PYTHON, 41, grown_list_scan),
+    Rule("join-by-scan", PYTHON, 43, join_by_scan),
+    Rule("join-in-comprehension", PYTHON, 66, join_in_comprehension),
 )

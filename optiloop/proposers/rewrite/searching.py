@@ -166,6 +166,6 @@ def _is_last_start(code: Code, stop: ast.expr, text: ast.expr, part: ast.expr) -
 
 
 RULES = (
-    Rule("find-positions", PYTHON, 7.6, find_positions),
-    Rule("compare-characters", PYTHON, 7.5, compare_characters),
+    Rule("find-positions", PYTHON, 28, find_positions),
+    Rule("compare-characters", PYTHON, 2.01, compare_characters),
 )

@@ -176,6 +176,6 @@ def take_extreme(code: Code) -> Iterator[Site]:
 
 
 RULES = (
-    Rule("repeated-selection", PYTHON, 9.8, repeated_selection),
-    Rule("take-extreme", PYTHON, 9.7, take_extreme),
+    Rule("repeated-selection", PYTHON, 23, repeated_selection),
+    Rule("take-extreme", PYTHON, 110, take_extreme),
 )

@@ -389,12 +389,12 @@ def _in_one_pass(script: Script, run: Sequence[_Question]) -> Site:
 
 
 RULES = (
-    Rule("path-parts", SHELL, 20, path_parts),
-    Rule("expr-arithmetic", SHELL, 20, expr_arithmetic),
-    Rule("cut-field", SHELL, 20, cut_field),
-    Rule("search-in-line", SHELL, 20, search_in_line),
-    Rule("filter-lines", SHELL, 50, filter_lines),
-    Rule("list-files", SHELL, 1.05, list_files),
-    Rule("hoist-command", SHELL, 5, hoist_command),
-    Rule("one-pass", SHELL, 2.5, one_pass),
+    Rule("path-parts", SHELL, 19, path_parts),
+    Rule("expr-arithmetic", SHELL, 1.79, expr_arithmetic),
+    Rule("cut-field", SHELL, 86, cut_field),
+    Rule("search-in-line", SHELL, 10, search_in_line),
+    Rule("filter-lines", SHELL, 72, filter_lines),
+    Rule("list-files", SHELL, 1.53, list_files),
+    Rule("hoist-command", SHELL, 20, hoist_command),
+    Rule("one-pass", SHELL, 7.57, one_pass),
 )

@@ -188,10 +188,10 @@ def find_exec(script: Script) -> Iterator[Site]:
 
 
 RULES = (
-    Rule("cat-pipe", SHELL, 1.4, cat_pipe),
-    Rule("sed-chain", SHELL, 1.8, sed_chain),
-    Rule("sed-in-place", SHELL, 3.0, sed_in_place),
-    Rule("grep-count", SHELL, 1.4, grep_count),
-    Rule("sort-unique", SHELL, 1.3, sort_unique),
-    Rule("find-exec", SHELL, 20, find_exec),
+    Rule("cat-pipe", SHELL, 1.27, cat_pipe),
+    Rule("sed-chain", SHELL, 2.22, sed_chain),
+    Rule("sed-in-place", SHELL, 3.53, sed_in_place),
+    Rule("grep-count", SHELL, 1.17, grep_count),
+    Rule("sort-unique", SHELL, 1.5, sort_unique),
+    Rule("find-exec", SHELL, 5.8, find_exec),
 )

@@ -487,4 +487,4 @@ def _element(sequence: str, index: str) -> ast.expr:
     )
 
 
-RULES = (Rule("sort-swaps", PYTHON, 9.9, sort_swaps),)
+RULES = (Rule("sort-swaps", PYTHON, 380, sort_swaps),)
