@@ -28,6 +28,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from optiloop.model import DEMOTION, TAKES_BACK
 from optiloop.proposers.rewrite import Rewrite, parsed, sites_in, sites_of
 from optiloop.proposers.rewrite.code import PYTHON
 from optiloop.proposers.rewrite.table import RULES
@@ -290,22 +291,27 @@ def _campaign(folder: Path, package: str, tests: str, work: str, seconds: str) -
         (*OPTILOOP, "log", str(folder), "--json"), check=True, capture_output=True, text=True
     )
     lines = [json.loads(line) for line in done.stdout.splitlines()]
-    counts = Counter(line["status"] for line in lines if "demotion" not in line["tags"])
+    taken = {tag.removeprefix(TAKES_BACK) for line in lines for tag in line["tags"]}
+    own = [line for line in lines if DEMOTION not in line["tags"]]
+    counts = Counter(line["status"] for line in own)
     counts["lines"] = sum(found.lines for found in scanned)
     counts["candidates"] = sum(len(found.smells) for found in scanned)
-    for line in lines:
+    for line in own:
         if line["status"] == "keep":
-            print(f"  kept {line['effect']:.3f}x: {line['hypothesis']}")
+            counts["taken back"] += line["id"] in taken
+            print(f"  {line['effect']:.3f}x: {line['hypothesis']}{', taken back' * (line['id'] in taken)}")
     return counts
 
 
 def _told(name: str, counts: Counter[str]) -> None:
     tried = sum(counts[status] for status in ("keep", "discard", "gate_failed", "crash", "violation"))
-    passing, kept = counts["keep"] + counts["discard"], counts["keep"]
+    passing = counts["keep"] + counts["discard"]
+    kept = counts["keep"] - counts["taken back"]
     print(
         f"{name:<18}{counts['lines']:>7,} lines, {counts['candidates']:>3} candidates "
         f"({counts['candidates'] / max(counts['lines'], 1) * 1000:.1f} per 1,000), {tried} tried: "
-        f"{_share(passing, tried)} pass the tests, {_share(kept, tried)} faster"
+        f"{_share(passing, tried)} pass the tests, {_share(kept, tried)} faster",
+        flush=True,
     )
 
 
