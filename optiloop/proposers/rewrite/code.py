@@ -21,6 +21,8 @@ Scope = Function | ast.Module
 Loop = ast.For | ast.While
 Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 
+_Starts = defaultdict[tuple[type[ast.AST], type[ast.AST] | None], list[tuple[Sequence[ast.stmt], int]]]
+
 N = TypeVar("N", bound=ast.AST)
 
 # One instance of each serves all trees, so it has no place and no parent.
@@ -90,12 +92,14 @@ class Code:
         return [run for run in runs if isinstance(run, list) and run]
 
     @cached_property
-    def _starts(self) -> dict[type[ast.AST], list[tuple[Sequence[ast.stmt], int]]]:
-        """Where statements of a type stand: their run, and which of it."""
-        starts: defaultdict[type[ast.AST], list[tuple[Sequence[ast.stmt], int]]] = defaultdict(list)
+    def _starts(self) -> _Starts:
+        """Where statements of a type stand, in front of one of another type or of any (None)."""
+        starts: _Starts = defaultdict(list)
         for block in self.blocks:
             for at, statement in enumerate(block):
-                starts[type(statement)].append((block, at))
+                starts[type(statement), None].append((block, at))
+                if at + 1 < len(block):
+                    starts[type(statement), type(block[at + 1])].append((block, at))
         return starts
 
     def parent(self, node: ast.AST) -> ast.AST:
@@ -185,8 +189,8 @@ class Code:
 
     def find(self, pattern: Pattern) -> Iterator[Match]:
         """Every place where consecutive statements match."""
-        for kind in pattern.starts_with:
-            for block, start in self._starts.get(kind, ()):
+        for pair in pattern.pairs:
+            for block, start in self._starts.get(pair, ()):
                 match = pattern.match_at(block, start) if pattern.may_match_at(block, start) else None
                 if match is not None:
                     yield match

@@ -88,6 +88,9 @@ class Pattern:
         """The types that a match can begin with."""
         self._word = _head_word(self._expression if self._expression is not None else self._body[0])
         self._shapes = _shapes(self._body)
+        second = self._shapes[1].kinds if len(self._shapes) > 1 else (None,)
+        self.pairs = tuple((first, next_) for first in self.starts_with for next_ in second)
+        """These types with those of the statement behind; None where any will do."""
 
     def may_match_at(self, block: Sequence[ast.stmt], start: int) -> bool:
         """Whether the statements from `start` on are of the right types: a cheap first question."""
@@ -153,10 +156,14 @@ class _Shape:
     body: tuple[_Shape, ...]
     exact: bool
     """Whether the body holds just these statements."""
+    value: type[ast.AST] | None
+    """The type of what an assignment assigns; None where any will do."""
 
     def fits(self, node: ast.stmt) -> bool:
         if type(node) not in self.kinds:
             return False
+        if isinstance(node, ast.Assign):
+            return self.value is None or type(node.value) is self.value
         if not isinstance(node, ast.For | ast.While | ast.If):
             return True
         body = node.body
@@ -177,8 +184,18 @@ def _shapes(body: Sequence[ast.stmt]) -> tuple[_Shape, ...]:
         shapes = _shapes(inner)
         kind = type(statement)
         kinds = frozenset({kind, *_ALSO.get(kind, ())})
-        found.append(_Shape(kinds, _head_word(statement), shapes, len(shapes) == len(inner)))
+        exact = len(shapes) == len(inner)
+        found.append(_Shape(kinds, _head_word(statement), shapes, exact, _assigned_type(statement)))
     return tuple(found)
+
+
+def _assigned_type(statement: ast.stmt) -> type[ast.AST] | None:
+    """What a plain assignment must assign to be a spelling of the statement."""
+    if isinstance(statement, ast.AugAssign):
+        return ast.BinOp
+    if not isinstance(statement, ast.Assign) or type(statement.value) in (ast.Name, ast.UnaryOp):
+        return None
+    return type(statement.value)
 
 
 def _head_word(node: object) -> str | None:
