@@ -320,7 +320,7 @@ def _counts_to(code: Code, match: Match, loop: ast.While) -> bool:
 
 
 RULES = (
-    Rule("dedupe-loop", PYTHON, 32, dedupe_loop),
+    Rule("dedupe-loop", PYTHON, 100, dedupe_loop),
     Rule("count-loop", PYTHON, 1.5, count_loop),
     Rule("join-pieces", PYTHON, 1.8, join_pieces),
     Rule("join-generator", PYTHON, 1.22, join_generator),

@@ -281,5 +281,5 @@ def _answers(code: Code, questions: Sequence[_Question], table: str) -> list[Edi
 RULES = (
     Rule("list-count", PYTHON, 82, list_count),
     Rule("list-index", PYTHON, 2.27, list_index),
-    Rule("list-membership", PYTHON, 40, list_membership),
+    Rule("list-membership", PYTHON, 92, list_membership),
 )

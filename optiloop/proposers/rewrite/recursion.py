@@ -98,4 +98,4 @@ def _memoised(code: Code, function: ast.FunctionDef) -> Site:
     return code.site(function, what, [code.replace(body, inner)], ["functools"])
 
 
-RULES = (Rule("memoise", PYTHON, 90, memoise),)
+RULES = (Rule("memoise", PYTHON, 180, memoise),)
