@@ -14,8 +14,8 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from shlex import quote
@@ -105,6 +105,13 @@ sandbox_option = click.option(
     show_default=True,
     help="Demand a level; auto takes the strongest there is (`optiloop doctor`).",
 )
+learn_option = click.option(
+    "--learn-from",
+    "learn_from",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Also order ideas by how they did in these logs, or in a folder's. Repeatable.",
+)
 fresh_option = click.option("--fresh", is_flag=True, help="Set the earlier campaign aside and begin anew.")
 
 
@@ -140,6 +147,7 @@ def cli() -> None:
         "optiloop run my_target --time 30m --plateau 50",
         "optiloop run my_target --proposer replay:candidates.jsonl --json",
         "optiloop run my_target --until 'size_bytes <= 1000'",
+        "optiloop run my_target --learn-from ../other_project    order ideas by their record there, too",
     ),
 )
 @target_argument
@@ -152,6 +160,7 @@ def cli() -> None:
 @click.option("--until", help="End when the champion reaches a goal, as in 'combined_us <= 9000'.")
 @click.option("--plateau", type=click.IntRange(min=1), help="End after this many experiments without a keep.")
 @seed_option
+@learn_option
 @sandbox_option
 @fresh_option
 @json_option
@@ -164,6 +173,7 @@ def run(
     until: str | None,
     plateau: int | None,
     seed: int,
+    learn_from: tuple[Path, ...],
     sandbox: str,
     fresh: bool,
     as_json: bool,
@@ -181,7 +191,7 @@ def run(
     except ValueError as error:
         raise UsageError(f"--until: {error}") from None
     limits = Limits(cycles, seconds or found.budget.run, usd, goal, plateau)
-    with _opened(found, proposer, seed=seed, fresh=fresh, sandbox=sandbox) as engine:
+    with _opened(found, proposer, seed=seed, fresh=fresh, sandbox=sandbox, learn_from=learn_from) as engine:
         gave_up = _campaign(engine, limits, _style(proposer, as_json=as_json))
     _print_result(found, as_json=as_json)
     if gave_up:
@@ -195,9 +205,18 @@ def run(
 @click.option("--interactive", is_flag=True, help="Show the change and ask before it is run.")
 @proposer_option
 @seed_option
+@learn_option
 @sandbox_option
 @json_option
-def step(target: str, interactive: bool, proposer: str, seed: int, sandbox: str, as_json: bool) -> None:
+def step(
+    target: str,
+    interactive: bool,
+    proposer: str,
+    seed: int,
+    learn_from: tuple[Path, ...],
+    sandbox: str,
+    as_json: bool,
+) -> None:
     """Run one experiment on TARGET."""
     from optiloop.live import one_line, opened
     from optiloop.stopping import Limits
@@ -206,7 +225,7 @@ def step(target: str, interactive: bool, proposer: str, seed: int, sandbox: str,
     # The live view would draw over the question.
     style = "lines" if interactive else _style(proposer, as_json=as_json)
     review = _ask if interactive else None
-    with _opened(found, proposer, seed=seed, review=review, sandbox=sandbox) as engine:
+    with _opened(found, proposer, seed=seed, review=review, sandbox=sandbox, learn_from=learn_from) as engine:
         number = len(engine.history())
         with opened(style, engine, Limits(cycles=1)) as view:
             view.baseline(engine.prepare().value)
@@ -457,6 +476,75 @@ def apply(target: str, branch: str | None, patch: str | None) -> None:
 
 
 @cli.command(
+    name="rules",
+    short_help="List the rules, and what they gained for you.",
+    epilog=_examples(
+        "optiloop rules                         with the records of the logs here",
+        "optiloop rules other_project --json    with those of another project",
+    ),
+)
+@click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="[LOG|FOLDER]...")
+@json_option
+def list_rules(paths: tuple[Path, ...], as_json: bool) -> None:
+    """List the rules of `rewrite`: what each does, what it gained where it was measured, and what for you.
+
+    Tries, keeps and the median gain are from your own logs: those named, or those of this folder.
+    """
+    from optiloop.records import logs_of, read_records
+    from optiloop.scan import rules_as_json, rules_told
+
+    logs = [log for path in paths for log in logs_of(path)]
+    if not paths:
+        with suppress(UsageError):  # no experiments yet: the rules are there all the same
+            logs = logs_of(Path.cwd())
+    records = read_records(logs)
+    if as_json:
+        click.echo(json_module.dumps(rules_as_json(records)))
+        return
+    from rich.console import Console
+
+    Console().print(rules_told(records))
+    _echo_err(f"records of {len(logs)} logs" if logs else "no logs here yet: tries and keeps are empty")
+
+
+@cli.command(
+    short_help="List what rules would change, without running anything.",
+    epilog=_examples(
+        "optiloop scan src",
+        "optiloop scan build.sh tools/ --json",
+        "optiloop scan src --sarif > smells.sarif    for code scanning in CI",
+    ),
+)
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATH...")
+@json_option
+@click.option("--sarif", "as_sarif", is_flag=True, help="Print SARIF 2.1.0.")
+def scan(paths: tuple[Path, ...], as_json: bool, as_sarif: bool) -> None:
+    """List where rules would change the programs under PATH, and what that was worth elsewhere.
+
+    Nothing is run and nothing is measured: rules only propose. Files that do not parse are named on stderr,
+    skipped and counted; the exit code is 0 all the same.
+    """
+    from optiloop import scan as scans
+
+    if as_json and as_sarif:
+        raise UsageError("--json and --sarif are two formats; choose one")
+    found: list[scans.Scanned] = []
+    for file in _with_progress(scans.files_under(paths), "files"):
+        scanned = scans.scan_file(file)
+        if scanned is None:
+            continue
+        found.append(scanned)
+        if scanned.unread is not None:
+            _echo_err(f"{scanned.path}:{scanned.unread.line}: skipped, {scanned.unread.why}")
+        for line in () if as_json or as_sarif else scans.told(scanned):
+            click.echo(line)
+    if as_json or as_sarif:
+        click.echo(json_module.dumps(scans.as_sarif(found) if as_sarif else scans.as_json(found)))
+    else:
+        _echo_err(scans.summary(found))
+
+
+@cli.command(
     short_help="Write a target of your own from a template.",
     epilog=_examples("optiloop new my_target", "optiloop new fast_cli --template python"),
 )
@@ -526,15 +614,22 @@ def _opened(
     fresh: bool = False,
     review: Callable[[Proposal, str], bool] | None = None,
     sandbox: str = "auto",
+    learn_from: tuple[Path, ...] = (),
 ) -> Iterator[Engine]:
     from optiloop.loop import Engine
     from optiloop.proposers import find_proposer
+    from optiloop.records import logs_of, read_records, spent_elsewhere
 
     found = find_proposer(proposer)
+    logs = [log for path in learn_from for log in logs_of(path)]
+    # A target's own log is in its history already.
+    elsewhere = spent_elsewhere(read_records(logs, without=target.name))
     with (
         _interruptible(),
         _disk(),
-        Engine.opened(target, found, seed=seed, fresh=fresh, review=review, sandbox=sandbox) as engine,
+        Engine.opened(
+            target, found, seed=seed, fresh=fresh, review=review, sandbox=sandbox, elsewhere=elsewhere
+        ) as engine,
     ):
         for note in engine.notes():
             _echo_err(note)
@@ -670,6 +765,19 @@ def _progress(engine: Engine, work: Callable[[], T]) -> T:
 
     with Live(get_renderable=phase, console=Console(stderr=True), transient=True):
         return work()
+
+
+def _with_progress(items: Iterable[T], noun: str) -> Iterator[T]:
+    """The items; on a terminal, from the third second on, stderr tells how many there were."""
+    started = told = time.monotonic()
+    for number, item in enumerate(items, 1):
+        now = time.monotonic()
+        if sys.stderr.isatty() and now - started > 2 and now - told > 0.2:
+            told = now
+            click.echo(f"\r… {number:,} {noun}", nl=False, err=True)
+        yield item
+    if told != started:
+        click.echo("\r\x1b[K", nl=False, err=True)
 
 
 # --- reading and printing --------------------------------------------------------------------------------

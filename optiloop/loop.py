@@ -40,6 +40,7 @@ from optiloop.model import (
     Noise,
     Proposal,
     Proposer,
+    Spent,
     Status,
     Target,
     Verdict,
@@ -74,6 +75,7 @@ class Engine:
 
     `seed` makes proposers that draw lots repeatable. `review` is asked before a novel proposal is run;
     a proposal it declines is logged as a discard. `sandbox` demands a level, `auto` takes the best there is.
+    `elsewhere` is what other targets' logs say of proposers' ideas (`optiloop.records`).
     """
 
     def __init__(
@@ -85,11 +87,13 @@ class Engine:
         seed: int = 0,
         review: Callable[[Proposal, str], bool] | None = None,
         sandbox: str = AUTO,
+        elsewhere: Mapping[tuple[str, str], Spent] | None = None,
     ) -> None:
         self.target = target
         self.proposer = proposer
         self.seed = seed
         self.review = review
+        self.elsewhere = dict(elsewhere or {})
         produced = target.metric.options.get("file")
         self.workspace = Workspace(
             place,
@@ -126,6 +130,7 @@ class Engine:
         fresh: bool = False,
         review: Callable[[Proposal, str], bool] | None = None,
         sandbox: str = AUTO,
+        elsewhere: Mapping[tuple[str, str], Spent] | None = None,
     ) -> Iterator[Engine]:
         """Take the lock, put the disk in order, and go on where the last loop ended, or begin.
 
@@ -133,7 +138,7 @@ class Engine:
         works, LedgerError where the log is broken, UsageError where the sandbox demanded is not to be had.
         """
         place = locate(target.root, target.name, target.editable[0])
-        engine = cls(target, proposer, place, seed=seed, review=review, sandbox=sandbox)
+        engine = cls(target, proposer, place, seed=seed, review=review, sandbox=sandbox, elsewhere=elsewhere)
         with locked(place, since=now()):
             if fresh:
                 engine.workspace.archive()
@@ -281,6 +286,7 @@ class Engine:
             context={path: _shown(self.workspace.base / path) for path in self.target.context},
             profile=profile,
             diagnosis=fenced(diagnosis) if diagnosis else "",
+            elsewhere=self.elsewhere,
         )
 
     def _diagnosis(self, parent: str) -> str:

@@ -281,7 +281,8 @@ class Brief:
     `profile` maps a name (of a function, usually) to its share of the metric, where the benchmark or
     the diagnose command tells. `diagnosis` is that command's output, plain, capped and fenced: a candidate
     may speak in it. `folder` holds a throw-away copy of the target. `seed` is this cycle's
-    randomness: the same log and seed give the same brief.
+    randomness: the same log and seed give the same brief. `elsewhere` is what each (origin, family) used and
+    gained in the logs of other targets; empty unless the user named them.
     """
 
     goal: str
@@ -295,6 +296,7 @@ class Brief:
     context: Mapping[str, str] = field(default_factory=dict)
     profile: Mapping[str, float] = field(default_factory=dict)
     diagnosis: str = ""
+    elsewhere: Mapping[tuple[str, str], Spent] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,8 @@ from optiloop.model import (
     Status,
 )
 from optiloop.parsers import MetricError, Parser
+from optiloop.proposers.rewrite import sites_of
+from optiloop.proposers.rewrite.rule import Rule
 from optiloop.targets import load_target
 
 # --- a scripted proposer -----------------------------------------------------------------------------
@@ -398,3 +400,70 @@ class ParserContract:
                 yield self.output[: match.start()] + word + self.output[match.end() :]
         for end in range(0, len(self.output), max(1, len(self.output) // 40)):
             yield self.output[:end]
+
+
+class RuleContract:
+    """What every rewrite rule keeps to. Say in `rule` what is tested, and give texts on both sides of it."""
+
+    fires: Sequence[str] = ()
+    """Texts that it must change, at least one."""
+    leaves: Sequence[str] = ()
+    """Texts that look alike and that it must leave alone, at least one."""
+
+    def rule(self) -> Rule:
+        """The rule under test."""
+        raise NotImplementedError("return the rule under test")
+
+    def test_it_says_what_it_does(self) -> None:
+        rule = self.rule()
+        assert re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", rule.name), f"{rule.name!r}: like-this, please"
+        assert rule.gain > 1, "a gain of at most 1 gains nothing"
+        said = rule.sites.__doc__ or ""
+        assert rule.idea.endswith("."), "its docstring begins with the idea, one sentence"
+        assert len(said.strip().splitlines()) > 1, (
+            "its docstring says what it does to the cost, and the source"
+        )
+
+    def test_it_fires(self) -> None:
+        assert self.fires, "no example"
+        for text in self.fires:
+            assert sites_of(self.rule(), text), f"does nothing to {text!r}"
+
+    def test_it_leaves_alone_what_only_looks_alike(self) -> None:
+        assert self.leaves, "no example of what it must leave alone"
+        for text in self.leaves:
+            assert not sites_of(self.rule(), text), f"changes {text!r}"
+
+    def test_it_does_nothing_to_nothing(self) -> None:
+        for text in ("", "\n", "\0", "no program, (\n"):
+            assert not sites_of(self.rule(), text)
+
+    def test_each_site_is_one_change_that_reads(self) -> None:
+        language = self.rule().language
+        for text in self.fires:
+            for site in sites_of(self.rule(), text):
+                assert site.text != text, "a site that changes nothing"
+                assert site.what, "a site that does not say what it does"
+                assert 1 <= site.line <= text.count("\n") + 1, f"line {site.line} is not in the text"
+                language.parse(site.text)
+
+    def test_it_is_pure(self) -> None:
+        for text in self.fires:
+            found = [site.text for site in sites_of(self.rule(), text)]
+            sites_of(self.rule(), "")
+            assert [site.text for site in sites_of(self.rule(), text)] == found, (
+                "says something else later on"
+            )
+
+    def test_it_comes_to_an_end(self) -> None:
+        for text in self.fires:
+            seen = {text}
+            for _ in range(20):
+                sites = sites_of(self.rule(), text)
+                if not sites:
+                    break
+                text = sites[0].text
+                assert text not in seen, "undoes its own work"
+                seen.add(text)
+            else:
+                raise AssertionError("still fires after twenty times")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,11 +15,14 @@ from optiloop.model import Brief, Proposal, Proposer
 from optiloop.proposers.portfolio import Portfolio
 from optiloop.proposers.replay import Replay
 from optiloop.proposers.rewrite import Rewrite
+from optiloop.proposers.rewrite.rule import Edit, Language, Rule, Site
+from optiloop.proposers.rewrite.table import RULES
 from optiloop.proposers.tune import Tune
 from optiloop.targets import builtin_names, builtins_folder
 from optiloop.testing import (
     ParserContract,
     ProposerContract,
+    RuleContract,
     ScriptedProposer,
     TargetContract,
     brief_of,
@@ -129,6 +132,81 @@ class TestPyperf(ParserContract):
 
     def parser(self) -> parsers.Parser:
         return parsers.pyperf
+
+
+# --- rules -------------------------------------------------------------------------------------------
+
+
+class TestMemoise(RuleContract):
+    fires = ("def f(n):\n    return n if n < 2 else f(n - 1) + f(n - 2)\n",)
+    leaves = ("def f(n):\n    return n if n < 2 else n * f(n - 1)\n",)
+
+    def rule(self) -> Rule:
+        return next(rule for rule in RULES if rule.name == "memoise")
+
+
+class TestCatPipe(RuleContract):
+    fires = ("cat a | grep x\n",)
+    leaves = ("cat a b | grep x\n",)
+
+    def rule(self) -> Rule:
+        return next(rule for rule in RULES if rule.name == "cat-pipe")
+
+
+def sites(text: str) -> Iterator[Site]:
+    """Say less.
+
+    Shorter. Source: this test.
+    """
+    if "more" in text:
+        yield Site("", 1, "more -> less", text, (Edit(text.index("more"), text.index("more") + 4, "less"),))
+
+
+WORDS = Language("words", lambda path, text: path.endswith(".words"), str)
+LESS = Rule("less", WORDS, 2.0, sites)
+
+
+class TestLess(RuleContract):
+    fires = ("more\n", "more and more\n")
+    leaves = ("less\n",)
+
+    def rule(self) -> Rule:
+        return LESS
+
+
+def _again(text: str) -> Iterator[Site]:
+    """Say it again.
+
+    Longer.
+    """
+    if text.strip():
+        yield Site("", 1, "again", text, (Edit(0, 0, text),))
+
+
+def _elsewhere(text: str) -> Iterator[Site]:
+    """Point elsewhere.
+
+    No gain.
+    """
+    if "more" in text:
+        yield Site("", 99, "", text, ())
+
+
+RULE_BREAKERS = {
+    "test_it_says_what_it_does": replace(LESS, gain=1.0),
+    "test_it_fires": replace(LESS, sites=lambda text: []),
+    "test_it_leaves_alone_what_only_looks_alike": replace(LESS, sites=_again),
+    "test_each_site_is_one_change_that_reads": replace(LESS, sites=_elsewhere),
+    "test_it_comes_to_an_end": replace(LESS, sites=_again),
+}
+
+
+@pytest.mark.parametrize("method", RULE_BREAKERS)
+def test_the_rules_contract_notices(method: str) -> None:
+    contract = TestLess()
+    contract.rule = lambda: RULE_BREAKERS[method]  # type: ignore[method-assign]
+    with pytest.raises(AssertionError):
+        getattr(contract, method)()
 
 
 # --- a contract that nobody can break is none --------------------------------------------------------

@@ -10,8 +10,10 @@ import pytest
 
 from optiloop.memory.fingerprint import result_fingerprint
 from optiloop.proposers.rewrite import sites_of
-from optiloop.proposers.rewrite.table import RULES
+from optiloop.proposers.rewrite.code import PYTHON
+from optiloop.proposers.rewrite.table import RULES as EVERY_RULE
 
+RULES = [rule for rule in EVERY_RULE if rule.language is PYTHON]
 LARGEST = 40_000
 STANDARD_LIBRARY = Path(os.__file__).parent
 MODULES = [path for path in sorted(STANDARD_LIBRARY.glob("*.py")) if path.stat().st_size < LARGEST][::3][:40]

@@ -138,6 +138,17 @@ def test_a_rule_that_never_gains_comes_later() -> None:
     assert families(brief(recall=FakeRecall(records=records)))[-1] == "memoise"
 
 
+def test_a_rule_that_never_gained_elsewhere_comes_later() -> None:
+    elsewhere = {("rewrite", "memoise"): Spent(experiments=400, kept=0), ("tune", "memoise"): Spent(9, 9)}
+    assert families(brief(elsewhere=elsewhere))[-1] == "memoise"
+
+
+def test_what_a_rule_did_here_outweighs_elsewhere() -> None:
+    elsewhere = {("rewrite", "memoise"): Spent(experiments=400, kept=0)}
+    records = {"memoise": Spent(experiments=40, kept=40)}
+    assert families(brief(recall=FakeRecall(records=records), elsewhere=elsewhere))[0] == "memoise"
+
+
 def test_a_known_change_is_not_proposed_on_another_base() -> None:
     proposal = Rewrite().propose(brief())
     assert proposal is not None

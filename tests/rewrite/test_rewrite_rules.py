@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from optiloop.proposers.rewrite import sites_of
+from optiloop.proposers.rewrite.code import PYTHON
 from optiloop.proposers.rewrite.rule import Rule
-from optiloop.proposers.rewrite.table import RULES
+from optiloop.proposers.rewrite.table import RULES as EVERY_RULE
 
+RULES = [rule for rule in EVERY_RULE if rule.language is PYTHON]
 BY_NAME: dict[str, Rule] = {rule.name: rule for rule in RULES}
 WORDS = ["pear", "fig", "apple", "fig", "kiwi", "pear", "fig", "date"]
 TEXT = "The quick brown fox, the lazy dog; THE end's near."
@@ -29,6 +31,7 @@ class Case:
 
 def answers(text: str, inputs: tuple[tuple[Any, ...], ...]) -> list[str]:
     namespace: dict[str, Any] = {}
+    namespace["__name__"] = __name__  # a data class asks for its module
     exec(compile(text, "case", "exec"), namespace)
     return [_answer(namespace["f"], arguments) for arguments in inputs]
 
@@ -1566,6 +1569,179 @@ def f(d, x):
 """,
         (({"a": 1}, "a"), ({}, "a")),
     ),
+    # --- containers, numbers in bulk, the library
+    "counted to be there": Case(
+        "counted-membership",
+        """
+def f(words):
+    return [words.count("no") == 0, words.count("fig") < 1]
+""",
+        ((WORDS,), ("a fig",)),
+        " not in words)",
+    ),
+    "a value of a dictionary": Case(
+        "values-membership",
+        """
+def f(prices, wanted):
+    found = []
+    for w in wanted:
+        if w in prices.values():
+            found.append(w)
+    return found
+""",
+        (({"a": 1, "b": 2}, [1, 3, 2]), ({}, [1])),
+        "prices_values = set(prices.values())",
+    ),
+    "a copy of numbers": Case(
+        "flat-copy",
+        """
+import copy
+def f(n):
+    row = [0] * n
+    grid = [[1, 2] for _ in range(n)]
+    first, second = copy.deepcopy(row), copy.deepcopy(grid)
+    first.append(1)
+    if second:
+        second[0][0] = 9
+    return row, grid, first, second
+""",
+        ((0,), (3,)),
+        "list(",
+    ),
+    "a dictionary by a loop": Case(
+        "collect-loop",
+        """
+def f(words):
+    lengths = {}
+    for w in words:
+        if w:
+            lengths[w] = len(w)
+    return lengths
+""",
+        ((WORDS,), ([],)),
+        "{w: len(w) for w in words if w}",
+    ),
+    "a set by a loop": Case(
+        "collect-loop",
+        """
+def f(words):
+    lengths = set()
+    for w in words:
+        lengths.add(len(w))
+    return sorted(lengths)
+""",
+        ((WORDS,), ([],)),
+        "{len(w) for w in words}",
+    ),
+    "bytes piece by piece": Case(
+        "join-pieces",
+        """
+def f(chunks):
+    data = b""
+    for chunk in chunks:
+        data += chunk
+    return data
+""",
+        (([b"a", b"bc"],), ([],)),
+        'b"".join(data_parts)',
+    ),
+    "over an array": Case(
+        "array-to-list",
+        """
+import numpy as np
+def f(n):
+    xs = np.arange(n)
+    total = 0
+    for x in xs:
+        total += int(x) * 2
+    return total
+""",
+        ((0,), (9,)),
+        "in xs.tolist()",
+    ),
+    "the inverse of a matrix": Case(
+        "numeric-swap",
+        """
+import numpy as np
+def f(n):
+    a = np.eye(n) * 2
+    b = np.ones(n)
+    x = np.linalg.inv(a) @ b
+    d = a @ np.diag(b) + 1
+    return x.tolist(), d.tolist(), float(np.sum(b ** 2)), int(np.sort(b)[0])
+""",
+        ((1,), (3,)),
+    ),
+    "a file by all its lines": Case(
+        "iterate-file",
+        """
+def f(name):
+    lengths = []
+    with open(__import__("os").__file__) as file:
+        for line in file.readlines():
+            lengths.append(len(line))
+    return sum(lengths)
+""",
+        (("",),),
+        "for line in file:",
+    ),
+    "files of a folder": Case(
+        "scan-folder",
+        """
+import os
+def f(name):
+    folder = os.path.dirname(os.__file__)
+    files = [n for n in os.listdir(folder) if os.path.isfile(os.path.join(folder, n))]
+    folders = [n for n in os.listdir(folder) if os.path.isdir(os.path.join(folder, n))]
+    return sorted(files), sorted(folders)
+""",
+        (("",),),
+        ".is_",
+    ),
+    "json with options": Case(
+        "hoist-encoder",
+        """
+import json
+
+def f(items):
+    return [json.dumps(item, sort_keys=True, separators=(",", ":")) for item in items]
+""",
+        (([{"b": 1, "a": [2]}, "x"],), ([],)),
+        "json.JSONEncoder(sort_keys=True, separators=(',', ':')).encode",
+    ),
+    "a record": Case(
+        "slots",
+        """
+class Point:
+    def __init__(self, x, y):
+        self.x = x
+        self.y = y
+
+    def moved(self):
+        return Point(self.x + 1, self.y)
+
+def f(n):
+    return [(p.x, p.y) for p in [Point(i, 2).moved() for i in range(n)]]
+""",
+        ((0,), (3,)),
+        "__slots__ = ('x', 'y')",
+    ),
+    "a data class": Case(
+        "slots",
+        """
+from dataclasses import dataclass
+
+@dataclass
+class Point:
+    x: int
+    y: int = 0
+
+def f(n):
+    return [Point(i).x for i in range(n)]
+""",
+        ((0,), (3,)),
+        "@dataclass(slots=True)",
+    ),
 }
 
 
@@ -1584,7 +1760,7 @@ def test_every_rule_has_a_case() -> None:
 
 
 def test_every_rule_says_what_it_does_and_where_it_is_from() -> None:
-    for rule in RULES:
+    for rule in EVERY_RULE:
         assert rule.sites.__doc__
         assert rule.sites.__doc__.strip().count("\n") >= 2, rule.name
 

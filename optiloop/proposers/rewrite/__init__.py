@@ -1,20 +1,25 @@
-"""The embedded proposer that knows how slow Python is usually made fast. It needs no model and no network."""
+"""The embedded proposer that knows how slow programs are usually made fast. It needs no model, no network."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import heapq
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
+from optiloop.errors import ProposerError
 from optiloop.memory.fingerprint import change_fingerprint, result_fingerprint
-from optiloop.model import Brief, Lesson, Proposal, Status
-from optiloop.proposers.rewrite.code import Code, Site
-from optiloop.proposers.rewrite.rule import Rule
+from optiloop.model import Brief, Lesson, Proposal, Spent, Status
+from optiloop.proposers.rewrite.code import Code
+from optiloop.proposers.rewrite.rule import Language, Rule, Site
 from optiloop.proposers.rewrite.shares import shares_of_functions
-from optiloop.proposers.rewrite.table import RULES
+from optiloop.proposers.rewrite.table import rules
 
 ORIGIN = "rewrite"
-# A rule's record counts as if it had been tried this often before, with half of the tries kept.
+# A rule's record counts as if it had been tried this often before: with half of the tries kept where no
+# other target tells.
 _PRIOR_TRIES = 4.0
 # How many times faster the champion must have become before a discarded change may be tried again.
 _REOPENED_BY = 2.0
@@ -23,49 +28,75 @@ _HARMLESS_EFFECT = 0.99
 
 @dataclass(frozen=True)
 class Candidate:
-    """One possible change of one file, and how much is hoped from it."""
+    """One possible change of one file."""
 
     path: str
     rule: Rule
     site: Site
-    hope: float
 
 
 class Rewrite:
     """Proposes one known rewriting at one place, the most promising first; the target decides."""
 
     def propose(self, brief: Brief) -> Proposal | None:
-        """Return the most promising rewriting whose outcome the log does not know, or None."""
-        for candidate in sorted(_candidates(brief), key=lambda candidate: -candidate.hope):
-            after = {**brief.source, candidate.path: candidate.site.text}
-            if _is_worth_trying(brief, after):
+        """Return the most promising rewriting whose outcome the log does not know, or None.
+
+        Raises ProposerError that names a rule which fails, UsageError that names one which does not load.
+        """
+        for candidate in _in_order(brief):
+            rule, site = candidate.rule, candidate.site
+            after = {**brief.source, candidate.path: site.text}
+            readable = _parsed_anew(rule.language, site.text) is not None
+            if readable and _is_worth_trying(brief, after):
                 return Proposal(
-                    edits={candidate.path: candidate.site.text},
-                    hypothesis=f"{candidate.site.function or candidate.path}: {candidate.site.what}",
+                    edits={candidate.path: site.text},
+                    hypothesis=f"{site.function or candidate.path}: {site.what}",
                     origin=ORIGIN,
-                    family=candidate.rule.name,
+                    family=rule.name,
                 )
         return None
 
 
-def _candidates(brief: Brief) -> Iterator[Candidate]:
-    for path, text in brief.source.items():
-        code = _parsed(text) if path.endswith(".py") else None
-        if code is None:
-            continue
-        shares = shares_of_functions(code, brief.profile)
-        for rule in RULES:
-            hope = rule.effect.value * _record(brief, rule)
-            for site in sites_of(rule, text):
-                share = shares.get(site.function)
+def _in_order(brief: Brief) -> Iterator[Candidate]:
+    """Candidates, the most is hoped from the first. Rules that cannot do better are not asked yet."""
+    shares = {path: _shares(brief, path, text) for path, text in brief.source.items()}
+    ranked = sorted(((_worth(brief, rule), rule) for rule in rules()), key=lambda pair: -pair[0])
+    waiting: list[tuple[float, int, Candidate]] = []
+    number = 0
+    for worth, rule in ranked:
+        while waiting and -waiting[0][0] >= worth:
+            yield heapq.heappop(waiting)[2]
+        for path, text in brief.source.items():
+            for site in sites_of(rule, text) if rule.language.holds(path, text) else ():
+                share = shares[path].get(site.function, 1.0)
                 if share is None or share >= brief.metric.min_effect / 2:
-                    yield Candidate(path, rule, site, hope * (share or 0.0))
+                    hope, number = worth * (share or 0.0), number + 1
+                    heapq.heappush(waiting, (-hope, number, Candidate(path, rule, site)))
+    while waiting:
+        yield heapq.heappop(waiting)[2]
+
+
+def _worth(brief: Brief, rule: Rule) -> float:
+    """What is hoped from a rule where a function is all of the metric."""
+    return math.log(rule.gain) * _record(brief, rule)
+
+
+def _shares(brief: Brief, path: str, text: str) -> Mapping[str, float | None]:
+    """How much of the metric each function of a file stands for; empty where the text has none."""
+    codes = (parsed(language, text) for language in languages_of(path, text))
+    code = next((code for code in codes if isinstance(code, Code)), None)
+    return {} if code is None else shares_of_functions(code, brief.profile)
 
 
 def _record(brief: Brief, rule: Rule) -> float:
-    """The share of this rule's experiments that were kept, shrunk towards one half."""
+    """The share of this rule's experiments that were kept, shrunk towards what other targets showed of it.
+
+    Those count as a few experiments here, however many they were: this program is not theirs.
+    """
     spent = brief.recall.spent(ORIGIN, rule.name)
-    return (spent.kept + _PRIOR_TRIES / 2) / (spent.experiments + _PRIOR_TRIES)
+    other = brief.elsewhere.get((ORIGIN, rule.name), Spent())
+    expected = (other.kept + _PRIOR_TRIES / 2) / (other.experiments + _PRIOR_TRIES)
+    return (spent.kept + _PRIOR_TRIES * expected) / (spent.experiments + _PRIOR_TRIES)
 
 
 def _is_worth_trying(brief: Brief, after: Mapping[str, str]) -> bool:
@@ -87,17 +118,43 @@ def _may_be_reopened(brief: Brief, lesson: Lesson) -> bool:
     )
 
 
+# --- from texts to sites ------------------------------------------------------------------------------
+
+
+def languages_of(path: str, text: str) -> list[Language]:
+    """The languages that a file is written in, by its path and text; several may look at one file."""
+    every = {rule.language.name: rule.language for rule in rules()}
+    return [language for language in every.values() if language.holds(path, text)]
+
+
 @lru_cache(maxsize=32)
-def _parsed(text: str) -> Code | None:
+def parsed(language: Language, text: str) -> Any:
+    """What the rules of a language get to see of a text; None where it cannot be read."""
+    return _parsed_anew(language, text)
+
+
+def _parsed_anew(language: Language, text: str) -> Any:
     try:
-        return Code(text)
+        return language.parse(text)
     except (SyntaxError, ValueError, RecursionError):
         return None
 
 
-def sites_of(rule: Rule, text: str) -> list[Site]:
-    """Every place where a rule would change a text: those whose new text is Python, and another program."""
-    code = _parsed(text)
-    if code is None:
-        return []
-    return [site for site in rule.sites(code) if site.text != text and _parsed(site.text) is not None]
+def sites_in(path: str, text: str) -> list[tuple[Rule, Site]]:
+    """Every site of every rule in a file. Raises ProposerError that names a rule which fails."""
+    spoken = (rule for rule in rules() if rule.language.holds(path, text))
+    return [(rule, site) for rule in spoken for site in sites_of(rule, text)]
+
+
+@lru_cache(maxsize=1024)
+def sites_of(rule: Rule, text: str) -> Sequence[Site]:
+    """Every place where a rule would change a text. Raises ProposerError that names a rule which fails."""
+    seen = parsed(rule.language, text)
+    if seen is None:
+        return ()
+    try:
+        return tuple(rule.sites(seen))
+    except Exception as error:  # a plug-in's rule may raise anything; the log must name it
+        whose = f" of {rule.package}" if rule.package else ""
+        said = f"{type(error).__name__}: {error}"
+        raise ProposerError(f"rule {rule.name!r}{whose} failed: {said}") from error

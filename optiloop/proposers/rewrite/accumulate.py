@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Sequence
 
-from optiloop.proposers.rewrite.code import Code, Edit, Site
+from optiloop.proposers.rewrite.code import PYTHON, Code, subtree
 from optiloop.proposers.rewrite.facts import (
     changed,
     initialisation,
@@ -22,6 +22,7 @@ from optiloop.proposers.rewrite.facts import (
 )
 from optiloop.proposers.rewrite.kinds import Kinds
 from optiloop.proposers.rewrite.pattern import Match, Pattern, mentions
+from optiloop.proposers.rewrite.rule import Edit, Rule, Site
 
 # --- loops that only collect --------------------------------------------------------------------------
 
@@ -48,17 +49,17 @@ def _grouped(node: ast.expr) -> str:
 
 
 def _loop_variables(loop: ast.For) -> set[str]:
-    return {name for node in ast.walk(loop) if isinstance(node, ast.For) for name in stored(node.target)}
+    return {name for node in subtree(loop) if isinstance(node, ast.For) for name in stored(node.target)}
 
 
-def _collecting_loops(code: Code) -> Iterator[tuple[ast.For, str, ast.stmt]]:
-    for node in code.nodes:
-        if isinstance(node, ast.For):
-            collected = _collecting(code, node)
-            if collected is not None and not read_elsewhere(code, node, _loop_variables(node)):
-                has_await = any(isinstance(n, ast.Await | ast.Yield | ast.YieldFrom) for n in ast.walk(node))
-                if not has_await:
-                    yield node, *collected
+def collecting_loops(code: Code) -> Iterator[tuple[ast.For, str, ast.stmt]]:
+    """Loops that do one thing with each element: the loop, the clauses of a comprehension, the statement."""
+    for node in code.of(ast.For):
+        collected = _collecting(code, node)
+        if collected is None or read_elsewhere(code, node, _loop_variables(node)):
+            continue
+        if not any(isinstance(n, ast.Await | ast.Yield | ast.YieldFrom) for n in subtree(node)):
+            yield node, *collected
 
 
 def append_loop(code: Code) -> Iterator[Site]:
@@ -66,14 +67,14 @@ def append_loop(code: Code) -> Iterator[Site]:
 
     A constant factor of 1.1 to 2. Source: ruff PERF401; PEP 202.
     """
-    for loop, clauses, statement in _collecting_loops(code):
+    for loop, clauses, statement in collecting_loops(code):
         match statement:
             case ast.Expr(
                 value=ast.Call(
                     func=ast.Attribute(value=ast.Name(id=name), attr="append"), args=[item], keywords=[]
                 )
             ):
-                inside = [node for node in ast.walk(loop) if isinstance(node, ast.Name) and node.id == name]
+                inside = [node for node in subtree(loop) if isinstance(node, ast.Name) and node.id == name]
                 if len(inside) == 1:
                     what = f"append to {name} in a loop -> comprehension"
                     yield code.site(loop, what, _built(code, loop, name, ast.unparse(item), clauses))
@@ -105,13 +106,13 @@ def sum_loop(code: Code) -> Iterator[Site]:
     A constant factor of 1.3 to 3.5. Floats may differ in the last digit: from 3.12 sum() compensates.
     """
     kinds = Kinds(code)
-    for loop, clauses, statement in _collecting_loops(code):
+    for loop, clauses, statement in collecting_loops(code):
         match = _addition(statement)
         if match is None or kinds.is_text(match.expr("value")):
             continue
         name, item = match.name("total"), ast.unparse(match.expr("value"))
         elsewhere = [
-            node for node in walk(loop) if is_name(node, name) and node not in set(ast.walk(statement))
+            node for node in walk(loop) if is_name(node, name) and node not in set(subtree(statement))
         ]
         if elsewhere or mentions(match.expr("value"), name) or not _starts_as_number(code, loop, name):
             continue
@@ -155,21 +156,23 @@ def dedupe_loop(code: Code) -> Iterator[Site]:
 
 
 def join_pieces(code: Code) -> Iterator[Site]:
-    """Collect the pieces of a text and join them once, not add each to the text so far.
+    """Collect the pieces of a text, or of bytes, and join them once, not add each to what is there.
 
     O(n^2) copying in the worst case -> O(n). Source: Python FAQ, efficient string concatenation.
     """
     kinds = Kinds(code)
-    for loop in code.nodes:
-        if not isinstance(loop, ast.For | ast.While) or any(isinstance(n, ast.Return) for n in walk(loop)):
+    for loop in code.every_loop:
+        if any(isinstance(n, ast.Return) for n in walk(loop)):
             continue
         additions = [match for node in walk(loop.body) if (match := _addition(node)) is not None]
         for name in dict.fromkeys(match.name("total") for match in additions):
             own = [match for match in additions if match.name("total") == name]
-            if _only_adds(code, loop, name, own) and kinds.is_text(own[0].expr("total")):
-                yield code.site(
-                    loop, f"pieces added to {name} one by one -> joined once", _joined(code, loop, own)
-                )
+            kind = kinds.of(own[0].expr("total"))
+            if kind is None or not (kind.is_text or kind.name == "bytes"):
+                continue
+            if _only_adds(code, loop, name, own):
+                edits = _joined(code, loop, own, 'b""' if kind.name == "bytes" else '""')
+                yield code.site(loop, f"pieces added to {name} one by one -> joined once", edits)
 
 
 def _addition(node: ast.AST) -> Match | None:
@@ -185,16 +188,16 @@ def _only_adds(code: Code, loop: ast.For | ast.While, name: str, additions: Sequ
 
 
 def _appearances(node: ast.AST, name: str) -> int:
-    return sum(is_name(part, name) for part in ast.walk(node))
+    return sum(is_name(part, name) for part in subtree(node))
 
 
-def _joined(code: Code, loop: ast.For | ast.While, additions: Sequence[Match]) -> list[Edit]:
+def _joined(code: Code, loop: ast.For | ast.While, additions: Sequence[Match], empty: str) -> list[Edit]:
     name = additions[0].name("total")
     parts = code.fresh(f"{name}_parts")
     return [
         code.before(code.first_of_chain(loop), f"{parts} = []"),
         *(code.replace([add.first], code.fill(f"{parts}.append($value)", add.found)) for add in additions),
-        code.after(loop, f'{name} += "".join({parts})'),
+        code.after(loop, f"{name} += {empty}.join({parts})"),
     ]
 
 
@@ -203,7 +206,7 @@ def join_generator(code: Code) -> Iterator[Site]:
 
     A constant factor of 1.1 to 1.9. Source: CPython, PyUnicode_Join works on a sequence.
     """
-    for node in code.nodes:
+    for node in code.of(ast.Call):
         match node:
             case ast.Call(func=ast.Attribute(attr="join"), args=[ast.GeneratorExp() as generator]):
                 inside = ast.unparse(generator)[1:-1]
@@ -314,3 +317,15 @@ def _counts_to(code: Code, match: Match, loop: ast.While) -> bool:
     if any(isinstance(jump, ast.Continue) for jump in own_jumps(body)):
         return False
     return not names(stop) & changed(body) and not read_elsewhere(code, loop, {index})
+
+
+RULES = (
+    Rule("dedupe-loop", PYTHON, 100, dedupe_loop),
+    Rule("count-loop", PYTHON, 1.5, count_loop),
+    Rule("join-pieces", PYTHON, 1.8, join_pieces),
+    Rule("join-generator", PYTHON, 1.22, join_generator),
+    Rule("sum-loop", PYTHON, 1.57, sum_loop),
+    Rule("append-loop", PYTHON, 1.02, append_loop),
+    Rule("while-to-range", PYTHON, 1.91, while_to_range),
+    Rule("direct-iteration", PYTHON, 1.02, direct_iteration),
+)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from optiloop.proposers.rewrite.code import Code, Site
+from optiloop.proposers.rewrite.code import PYTHON, Code
 from optiloop.proposers.rewrite.facts import own_jumps, read_elsewhere
 from optiloop.proposers.rewrite.pattern import Match, Pattern
+from optiloop.proposers.rewrite.rule import Rule, Site
 
 _POWERS = (Pattern("$a ** $b % $m"), Pattern("pow($a, $b) % $m"))
 _LARGEST_SMALL_POWER = 8
@@ -98,3 +99,11 @@ def digit_sum(code: Code) -> Iterator[Site]:
             new = code.fill("if ?n > 0:\n    ?s += sum(map(int, str(?n)))\n    ?n = 0", match.found)
             what = "digits by division -> sum(map(int, str(n)))"
             yield code.site(match.first, what, [code.replace(match.statements, new)])
+
+
+RULES = (
+    Rule("trial-division", PYTHON, 100, trial_division),
+    Rule("divisor-pairs", PYTHON, 12, divisor_pairs),
+    Rule("modular-power", PYTHON, 91, modular_power),
+    Rule("digit-sum", PYTHON, 7, digit_sum),
+)

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from optiloop.proposers.rewrite.code import Code, Edit, Site
+from optiloop.proposers.rewrite.code import PYTHON, Code, subtree
 from optiloop.proposers.rewrite.facts import (
     IMPURE_NAMES,
     changed,
@@ -26,6 +26,7 @@ from optiloop.proposers.rewrite.facts import (
 )
 from optiloop.proposers.rewrite.kinds import Kinds
 from optiloop.proposers.rewrite.pattern import Match, Pattern, same
+from optiloop.proposers.rewrite.rule import Edit, Rule, Site
 
 _CHARACTER_METHODS = words("isalpha isdigit isalnum isspace isupper islower")
 
@@ -58,7 +59,7 @@ def map_characters(code: Code) -> Iterator[Site]:
 
 
 def _for_loops(code: Code) -> Iterator[ast.For]:
-    return (node for node in code.nodes if isinstance(node, ast.For) and not node.orelse)
+    return (node for node in code.of(ast.For) if not node.orelse)
 
 
 def _walk_of(code: Code, loop: ast.For) -> _Walk | None:
@@ -140,7 +141,7 @@ def _only_output(code: Code, loop: ast.For) -> _Output | None:
             match = pattern.match(node)
             if match is not None:
                 outputs.add(_Output(match.name("out"), pattern is _APPENDS))
-                allowed |= set(ast.walk(node)) - set(ast.walk(match.expr("piece")))
+                allowed |= set(subtree(node)) - set(subtree(match.expr("piece")))
     if len(outputs) != 1:
         return None
     output = outputs.pop()
@@ -248,7 +249,7 @@ def _bound_in_branches(
 
 def _reads(node: ast.AST) -> set[str]:
     """The variables a node reads, without those its comprehensions bind."""
-    parts = list(ast.walk(node))
+    parts = list(subtree(node))
     own = {name for part in parts if isinstance(part, ast.comprehension) for name in stored(part.target)}
     read = {part.id for part in parts if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Load)}
     return read - own
@@ -348,3 +349,9 @@ def _split_site(code: Code, match: Match, test: ast.expr) -> Site:
     )
     what = "split by a loop over the characters -> str.translate and str.split"
     return code.site(match.first, what, [code.replace(match.statements, new)])
+
+
+RULES = (
+    Rule("split-characters", PYTHON, 1.46, split_by_characters),
+    Rule("map-characters", PYTHON, 17, map_characters),
+)

@@ -8,36 +8,45 @@ from __future__ import annotations
 import ast
 import re
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
+from typing import Any, TypeVar, cast
 
 from optiloop.proposers.rewrite.pattern import Match, Pattern, Value, parse_template, placeholder_name
+from optiloop.proposers.rewrite.rule import Edit, Language, Site, apply
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 Scope = Function | ast.Module
 Loop = ast.For | ast.While
 Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 
+_Starts = defaultdict[tuple[type[ast.AST], type[ast.AST] | None], list[tuple[Sequence[ast.stmt], int]]]
+
+N = TypeVar("N", bound=ast.AST)
+
+# One instance of each serves all trees, so it has no place and no parent.
+_SHARED = (ast.expr_context, ast.operator, ast.boolop, ast.unaryop, ast.cmpop)
+_HAS_BLOCKS = (ast.stmt, ast.Module, ast.ExceptHandler, ast.match_case)
 _BODY_LINE = re.compile(r"^([ ]*)body__(\w+)$", re.MULTILINE)
 
 
-@dataclass(frozen=True)
-class Edit:
-    """Replace the characters from `start` to `end` by `text`."""
+class _Place:
+    """Where a node's subtree lies in the list of all nodes. A copy of the node has none."""
 
-    start: int
-    end: int
-    text: str
+    __slots__ = ("end", "nodes", "start")
+
+    def __init__(self, nodes: Sequence[ast.AST] = (), start: int = 0, end: int = 0) -> None:
+        self.nodes, self.start, self.end = nodes, start, end
+
+    def __deepcopy__(self, memo: object) -> _Place:
+        return _Place()
 
 
-@dataclass(frozen=True)
-class Site:
-    """One place to change: the function it is in ("" for the module), what is done, the new text."""
-
-    function: str
-    what: str
-    text: str
+def subtree(node: ast.AST) -> Iterable[ast.AST]:
+    """A node and all within; of a node of a Code ten times as fast as ast.walk."""
+    place = node.__dict__.get("_place")
+    return place.nodes[place.start : place.end] if place is not None and place.end else ast.walk(node)
 
 
 class Code:
@@ -46,25 +55,52 @@ class Code:
     def __init__(self, text: str) -> None:
         self.text = text
         self.tree = ast.parse(text)
+        self.nodes: list[ast.AST] = []
+        """Every node, each before those within it, in the order of the text."""
+        self.known: dict[object, Any] = {}
+        """What was found out about this module already, by question."""
+        self._parents: dict[ast.AST, ast.AST] = {}
+        self._by_type: defaultdict[type[ast.AST], list[ast.AST]] = defaultdict(list)
+        self._take_in(self.tree)
 
     # --- the tree ---------------------------------------------------------------------------------
 
-    @cached_property
-    def _parents(self) -> dict[ast.AST, ast.AST]:
-        return {child: node for node in ast.walk(self.tree) for child in ast.iter_child_nodes(node)}
+    def _take_in(self, node: ast.AST) -> None:
+        start = len(self.nodes)
+        self.nodes.append(node)
+        self._by_type[type(node)].append(node)
+        for value in list(node.__dict__.values()):
+            for child in value if type(value) is list else (value,):
+                if isinstance(child, ast.AST) and not isinstance(child, _SHARED):
+                    self._parents[child] = node
+                    self._take_in(child)
+        node._place = _Place(self.nodes, start, len(self.nodes))  # type: ignore[attr-defined]
 
-    @cached_property
-    def nodes(self) -> Sequence[ast.AST]:
-        """Every node, in the order of the text as far as blocks go."""
-        return list(ast.walk(self.tree))
+    def of(self, kind: type[N]) -> list[N]:
+        """Every node of one type, in the order of the text."""
+        return cast(list[N], self._by_type.get(kind, []))
 
     @cached_property
     def blocks(self) -> Sequence[Sequence[ast.stmt]]:
         """Every run of statements: bodies, else branches and so on."""
         runs = (
-            getattr(node, field, None) for node in self.nodes for field in ("body", "orelse", "finalbody")
+            getattr(node, field, None)
+            for node in self.nodes
+            if isinstance(node, _HAS_BLOCKS)
+            for field in ("body", "orelse", "finalbody")
         )
         return [run for run in runs if isinstance(run, list) and run]
+
+    @cached_property
+    def _starts(self) -> _Starts:
+        """Where statements of a type stand, in front of one of another type or of any (None)."""
+        starts: _Starts = defaultdict(list)
+        for block in self.blocks:
+            for at, statement in enumerate(block):
+                starts[type(statement), None].append((block, at))
+                if at + 1 < len(block):
+                    starts[type(statement), type(block[at + 1])].append((block, at))
+        return starts
 
     def parent(self, node: ast.AST) -> ast.AST:
         """The node around; the module is its own."""
@@ -141,30 +177,39 @@ class Code:
         first = comprehension.generators[0].iter
         return node is first or any(outer is first for outer in self.around(node))
 
-    @cached_property
+    @property
+    def every_loop(self) -> list[Loop]:
+        """Every loop statement."""
+        return [*self.of(ast.For), *self.of(ast.While)]
+
+    @property
     def functions(self) -> Sequence[ast.FunctionDef]:
         """Every function, nested ones and methods too."""
-        return [node for node in self.nodes if isinstance(node, ast.FunctionDef)]
+        return self.of(ast.FunctionDef)
 
     def find(self, pattern: Pattern) -> Iterator[Match]:
         """Every place where consecutive statements match."""
-        for block in self.blocks:
-            for start, statement in enumerate(block):
-                match = pattern.match_at(block, start) if pattern.may_start_with(statement) else None
+        for pair in pattern.pairs:
+            for block, start in self._starts.get(pair, ()):
+                match = pattern.match_at(block, start) if pattern.may_match_at(block, start) else None
                 if match is not None:
                     yield match
 
     def find_expressions(self, pattern: Pattern) -> Iterator[tuple[ast.expr, Match]]:
         """Every expression that matches."""
-        for node in self.nodes:
-            if isinstance(node, ast.expr) and pattern.may_start_with(node):
-                match = pattern.match(node)
-                if match is not None:
+        for kind in pattern.starts_with:
+            for node in self._by_type.get(kind, ()):
+                match = pattern.match(node) if isinstance(node, ast.expr) else None
+                if match is not None and isinstance(node, ast.expr):
                     yield node, match
+
+    @cached_property
+    def _words(self) -> set[str]:
+        return set(re.findall(r"\w+", self.text))
 
     def fresh(self, name: str) -> str:
         """A name like this one that the text does not use yet."""
-        used = set(re.findall(r"\w+", self.text))
+        used = self._words
         candidates = (name if at == 1 else f"{name}_{at}" for at in range(1, len(used) + 2))
         return next(candidate for candidate in candidates if candidate not in used)
 
@@ -272,7 +317,7 @@ class Code:
     def site(self, node: ast.AST, what: str, edits: Sequence[Edit], imports: Sequence[str] = ()) -> Site:
         """The site of a rule: `edits` made in the text, with the imports they need."""
         all_edits = [*edits, *(edit for module in imports for edit in self.importing(module))]
-        return Site(self.owner(node), what, apply(self.text, all_edits))
+        return Site(self.owner(node), getattr(node, "lineno", 1), what, self.text, tuple(all_edits))
 
     def fill(self, template: str, values: Mapping[str, Value | str]) -> str:
         """Write a template's code with its placeholders filled in.
@@ -310,17 +355,6 @@ class _Filler(ast.NodeTransformer):
         return ast.arg(arg=value.id) if isinstance(value, ast.Name) else node
 
 
-def apply(text: str, edits: Sequence[Edit]) -> str:
-    """Make all edits at once; of two at one place the first given comes first in the text."""
-    parts, at = [], 0
-    for edit in sorted(edits, key=lambda edit: (edit.start, edit.end)):
-        if edit.start < at:
-            raise ValueError(f"edits overlap at character {edit.start}: a rule replaced one place twice")
-        parts += [text[at : edit.start], edit.text]
-        at = edit.end
-    return "".join(parts) + text[at:]
-
-
 def _is_docstring(node: ast.stmt) -> bool:
     return (
         isinstance(node, ast.Expr)
@@ -331,3 +365,6 @@ def _is_docstring(node: ast.stmt) -> bool:
 
 def _is_future(node: ast.stmt) -> bool:
     return isinstance(node, ast.ImportFrom) and node.module == "__future__"
+
+
+PYTHON = Language("Python", lambda path, text: path.endswith(".py"), Code)

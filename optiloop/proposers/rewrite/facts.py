@@ -10,7 +10,7 @@ import ast
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from optiloop.proposers.rewrite.code import Code, Comprehension, Function, Loop, Scope
+from optiloop.proposers.rewrite.code import Code, Comprehension, Function, Loop, Scope, subtree
 from optiloop.proposers.rewrite.pattern import Match
 
 
@@ -22,7 +22,8 @@ def words(text: str) -> frozenset[str]:
 MUTATORS = words(
     "append extend insert remove pop popleft appendleft clear sort reverse add discard update "
     "setdefault popitem write writelines read readline readlines seek send put get_nowait __setitem__ "
-    "difference_update intersection_update symmetric_difference_update"
+    "difference_update intersection_update symmetric_difference_update "
+    "choice choices gauss getrandbits randbytes randint random randrange sample shuffle uniform"
 )
 _PURE_BUILTINS = words(
     "abs all any ascii bin bool bytes chr complex dict divmod enumerate filter float format frozenset "
@@ -49,7 +50,7 @@ IMPURE_NAMES = words(
 def walk(nodes: ast.AST | Iterable[ast.AST]) -> Iterator[ast.AST]:
     """Every node within one tree or several."""
     for node in [nodes] if isinstance(nodes, ast.AST) else nodes:
-        yield from ast.walk(node)
+        yield from subtree(node)
 
 
 def names(nodes: ast.AST | Iterable[ast.AST]) -> set[str]:
@@ -194,7 +195,7 @@ def _root(node: ast.expr) -> set[str]:
 
 def is_pure(code: Code, node: ast.AST) -> bool:
     """Whether evaluating the expression changes nothing and always gives the same."""
-    for part in ast.walk(node):
+    for part in subtree(node):
         if isinstance(part, ast.Await | ast.Yield | ast.YieldFrom | ast.NamedExpr):
             return False
         if isinstance(part, ast.Call) and not _is_pure_call(code, part):
@@ -215,8 +216,11 @@ def _is_pure_call(code: Code, call: ast.Call) -> bool:
 
 def is_pure_function(code: Code, name: str) -> bool:
     """Whether a function of the module, by its text, has no effect but its result."""
-    known = [function for function in code.functions if function.name == name]
-    return bool(known) and all(_has_no_effect(code, function) for function in known)
+    question = is_pure_function, name
+    if question not in code.known:
+        known = [function for function in code.functions if function.name == name]
+        code.known[question] = bool(known) and all(_has_no_effect(code, function) for function in known)
+    return bool(code.known[question])
 
 
 def _has_no_effect(code: Code, function: ast.FunctionDef) -> bool:

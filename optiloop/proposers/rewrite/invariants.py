@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from optiloop.proposers.rewrite.code import Code, Edit, Site
+from optiloop.proposers.rewrite.code import PYTHON, Code, subtree
 from optiloop.proposers.rewrite.facts import (
     growth,
     is_empty_list,
@@ -21,6 +21,7 @@ from optiloop.proposers.rewrite.facts import (
 )
 from optiloop.proposers.rewrite.kinds import Kinds
 from optiloop.proposers.rewrite.pattern import Match, Pattern, same
+from optiloop.proposers.rewrite.rule import Edit, Rule, Site
 
 _COSTLY_FUNCTIONS = words("sorted max min sum set list tuple frozenset dict any all str reversed")
 _COSTLY_METHODS = words(
@@ -37,20 +38,16 @@ def hoist_invariant(code: Code) -> Iterator[Site]:
     """
     kinds = Kinds(code)
     done: list[ast.expr] = []
-    for node in code.nodes:
-        if (
-            not isinstance(node, ast.Call)
-            or not _is_costly(code, node)
-            or any(node is other for other in done)
-        ):
+    for node in code.of(ast.Call):
+        if not _is_costly(code, node) or any(node is other for other in done):
             continue
         place = place_before(code, node, node)
         if place is None or _is_changed_later(code, node, kinds) or _is_part_of_larger(code, node):
             continue
         alike = [
             other
-            for other in code.nodes
-            if isinstance(other, ast.Call) and same(other, node) and place_before(code, other, other) is place
+            for other in code.of(ast.Call)
+            if same(other, node) and place_before(code, other, other) is place
         ]
         done += alike
         name = code.fresh(_name_for(node))
@@ -186,7 +183,7 @@ def _sums_before(code: Code, node: ast.AST, match: Match, name: str) -> Edit | N
     """The running sums of all that the outer loop may ask for, in front of it."""
     item, stop = match.expr("item"), match.expr("stop")
     whole = range_around(code, node, stop) if isinstance(stop, ast.Name) else None
-    others = [part for part in ast.walk(item) if isinstance(part, ast.Name) and part.id != match.name("j")]
+    others = [part for part in subtree(item) if isinstance(part, ast.Name) and part.id != match.name("j")]
     if whole is None or not is_pure(code, item) or Kinds(code).is_text(item):
         return None
     loop = next(
@@ -203,7 +200,7 @@ def running_sum(code: Code) -> Iterator[Site]:
 
     O(n) -> O(1) per sum. Source: strength reduction (Cocke and Kennedy 1977).
     """
-    for node in code.nodes:
+    for node in code.of(ast.Call):
         match node:
             case ast.Call(func=ast.Name(id="sum"), args=[ast.Name(id=name)], keywords=[]) if code.loops(node):
                 grown = growth(code, code.scope(node), name)
@@ -233,8 +230,8 @@ def hoist_regex(code: Code) -> Iterator[Site]:
 
     Saves the lookup in re's cache, or the compilation. Source: the re module's documentation, re.compile.
     """
-    for node in code.nodes:
-        if not isinstance(node, ast.Call) or isinstance(code.scope(node), ast.Module):
+    for node in code.of(ast.Call):
+        if isinstance(code.scope(node), ast.Module):
             continue
         edits = _compiled(code, node)
         if edits:
@@ -304,3 +301,13 @@ def plain_regex(code: Code) -> Iterator[Site]:
                 "regular expression without special characters -> str method",
                 [code.replace(node, text)],
             )
+
+
+RULES = (
+    Rule("prefix-loop", PYTHON, 130, prefix_loop),
+    Rule("prefix-sums", PYTHON, 39, prefix_sums),
+    Rule("running-sum", PYTHON, 19, running_sum),
+    Rule("hoist-invariant", PYTHON, 7.07, hoist_invariant),
+    Rule("plain-regex", PYTHON, 1.19, plain_regex),
+    Rule("hoist-regex", PYTHON, 2.12, hoist_regex),
+)

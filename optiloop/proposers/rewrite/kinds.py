@@ -72,7 +72,7 @@ class Kinds:
     def __init__(self, code: Code) -> None:
         self._code = code
         # None while the question is open, so that one that leads back to itself ends.
-        self._answers: dict[ast.AST, Kind | None] = {}
+        self._answers: dict[ast.AST, Kind | None] = code.known.setdefault(Kinds, {})
 
     def of(self, node: ast.AST | None) -> Kind | None:
         """The kind of an expression's value."""
@@ -317,8 +317,8 @@ class Kinds:
     def _of_argument(self, function: Function, name: str) -> Kind | None:
         """What the module's own calls of the function pass."""
         position = next((at for at, a in enumerate(function.args.args) if a.arg == name), None)
-        for node in self._code.nodes:
-            if isinstance(node, ast.Call) and is_name(node.func, function.name):
+        for node in self._code.of(ast.Call):
+            if is_name(node.func, function.name):
                 if self._code.scope(node) is function:
                     continue
                 by_keyword = [keyword.value for keyword in node.keywords if keyword.arg == name]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from optiloop.proposers.rewrite.code import Code, Site
+from optiloop.proposers.rewrite.code import PYTHON, Code
 from optiloop.proposers.rewrite.kinds import Kinds
 from optiloop.proposers.rewrite.pattern import Pattern
+from optiloop.proposers.rewrite.rule import Rule, Site
 
 _CHEAPER: tuple[tuple[Pattern, str, str], ...] = (
     (Pattern("sorted($x)[0]"), "min($x)", ""),
@@ -62,3 +63,9 @@ def contained_in_copy(code: Code) -> Iterator[Site]:
             if not kinds.is_text(match.expr("d")):
                 new = code.fill(template, match.found)
                 yield code.site(node, f"{ast.unparse(node)} -> {new}", [code.replace(node, new)])
+
+
+RULES = (
+    Rule("contained-in-copy", PYTHON, 8.52, contained_in_copy),
+    Rule("cheaper-call", PYTHON, 2.53, cheaper_call),
+)

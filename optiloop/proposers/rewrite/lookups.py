@@ -6,7 +6,7 @@ import ast
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from optiloop.proposers.rewrite.code import Code, Edit, Scope, Site
+from optiloop.proposers.rewrite.code import PYTHON, Code, Scope, subtree
 from optiloop.proposers.rewrite.facts import (
     Growth,
     changes,
@@ -20,6 +20,7 @@ from optiloop.proposers.rewrite.facts import (
 )
 from optiloop.proposers.rewrite.kinds import Kinds
 from optiloop.proposers.rewrite.pattern import same
+from optiloop.proposers.rewrite.rule import Edit, Rule, Site
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def list_count(code: Code) -> Iterator[Site]:
 
 
 def _membership(code: Code, kinds: Kinds) -> Iterator[_Question]:
-    for node in code.nodes:
+    for node in code.of(ast.Compare):
         match node:
             case ast.Compare(left=item, ops=[ast.In() | ast.NotIn() as op], comparators=[of]):
                 if _may_be_list(code, kinds, of, item) and kinds.may_be_hashable(item):
@@ -118,7 +119,7 @@ def _may_be_list(code: Code, kinds: Kinds, of: ast.expr, item: ast.expr) -> bool
 
 
 def _index(code: Code, kinds: Kinds) -> Iterator[_Question]:
-    for node in code.nodes:
+    for node in code.of(ast.Call):
         match node:
             case ast.Call(func=ast.Attribute(value=of, attr="index"), args=[item], keywords=[]):
                 if kinds.items_may_be_hashable(of) and not _expects_failure(code, node):
@@ -134,7 +135,7 @@ def _expects_failure(code: Code, node: ast.AST) -> bool:
 
 
 def _count(code: Code, kinds: Kinds) -> Iterator[_Question]:
-    for node in code.nodes:
+    for node in code.of(ast.Call):
         match node:
             case ast.Call(func=ast.Attribute(value=of, attr="count"), args=[item], keywords=[]):
                 is_element = kinds.is_sequence(of) or _is_item_of(code, item, of)
@@ -169,7 +170,7 @@ def _sites(code: Code, ask: _Ask, table: _Table, what: str) -> Iterator[Site]:
         scope = code.scope(question.node)
         together = [q for q in questions if code.scope(q.node) is scope and same(q.of, question.of)]
         together = [
-            q for q in together if not any(q.node in set(ast.walk(o.node)) - {o.node} for o in together)
+            q for q in together if not any(q.node in set(subtree(o.node)) - {o.node} for o in together)
         ]
         done += together
         edits = _edits(code, scope, together, table)
@@ -275,3 +276,10 @@ def _answers(code: Code, questions: Sequence[_Question], table: str) -> list[Edi
         text = question.answer.format(table=table, item=code.segment(question.item))
         edits.append(code.replace(question.node, text))
     return edits
+
+
+RULES = (
+    Rule("list-count", PYTHON, 82, list_count),
+    Rule("list-index", PYTHON, 2.27, list_index),
+    Rule("list-membership", PYTHON, 92, list_membership),
+)

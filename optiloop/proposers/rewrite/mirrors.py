@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from optiloop.proposers.rewrite.code import Code, Site
+from optiloop.proposers.rewrite.code import PYTHON, Code
 from optiloop.proposers.rewrite.facts import (
     is_pure,
     loop_variable_is_read,
@@ -13,6 +13,7 @@ from optiloop.proposers.rewrite.facts import (
 )
 from optiloop.proposers.rewrite.kinds import Kinds
 from optiloop.proposers.rewrite.pattern import Pattern, Value
+from optiloop.proposers.rewrite.rule import Rule, Site
 
 _PREPEND = Pattern('?out = ""\nfor ?c in $text:\n    ?out = ?c + ?out')
 _APPEND_BACKWARDS = (
@@ -75,3 +76,9 @@ def mirror_by_loop(code: Code) -> Iterator[Site]:
             new = code.fill("if ?w != ?w[::-1]:\n    $$then", values)
             what = "compared with its mirror image by a loop -> with its reverse"
             yield code.site(match.first, what, [code.replace(match.statements, new)])
+
+
+RULES = (
+    Rule("reverse-by-loop", PYTHON, 370, reverse_by_loop),
+    Rule("mirror-by-loop", PYTHON, 32, mirror_by_loop),
+)

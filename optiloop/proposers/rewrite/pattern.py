@@ -12,9 +12,11 @@ Python has several spellings for one thing, and a pattern matches them all: `a <
 from __future__ import annotations
 
 import ast
+import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import cast
 
 Value = ast.expr | Sequence[ast.stmt]
@@ -30,6 +32,7 @@ _ALSO: dict[type[ast.AST], tuple[type[ast.AST], ...]] = {
     ast.AugAssign: (ast.Assign,),
     ast.UnaryOp: (ast.Compare,),
 }
+_SPELT = frozenset({ast.Compare, ast.AugAssign, ast.Assign, ast.If, ast.Call, ast.UnaryOp})
 _MIRRORED: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Eq: ast.Eq,
     ast.NotEq: ast.NotEq,
@@ -80,16 +83,28 @@ class Pattern:
         is_expression = isinstance(only, ast.Expr) and _placeholder(only) is None
         self._expression = only.value if is_expression and isinstance(only, ast.Expr) else None
 
-    def may_start_with(self, node: ast.AST) -> bool:
-        """Whether a node is of a type that a match can begin with: a cheap first question."""
-        kind = type(self._expression if self._expression is not None else self._body[0])
-        return type(node) is kind or type(node) in _ALSO.get(kind, ())
+        first = type(self._expression if self._expression is not None else self._body[0])
+        self.starts_with = (first, *_ALSO.get(first, ()))
+        """The types that a match can begin with."""
+        self._word = _head_word(self._expression if self._expression is not None else self._body[0])
+        self._shapes = _shapes(self._body)
+        second = self._shapes[1].kinds if len(self._shapes) > 1 else (None,)
+        self.pairs = tuple((first, next_) for first in self.starts_with for next_ in second)
+        """These types with those of the statement behind; None where any will do."""
+
+    def may_match_at(self, block: Sequence[ast.stmt], start: int) -> bool:
+        """Whether the statements from `start` on are of the right types: a cheap first question."""
+        if len(block) - start < len(self._shapes):
+            return False
+        return all(shape.fits(block[start + at]) for at, shape in enumerate(self._shapes))
 
     def match(self, node: ast.AST) -> Match | None:
         """Match one expression (or the statement that is nothing else), or one statement."""
         pattern = self._expression if self._expression is not None else self._body[0]
         if isinstance(node, ast.Expr) and self._expression is not None:
             node = node.value
+        if self._word is not None and _head_word(node) != self._word:
+            return None
         for found in _unify(pattern, node, {}):
             return Match((node,), found)
         return None
@@ -106,6 +121,7 @@ def parse_template(text: str) -> ast.Module:
     return ast.parse(_PLACEHOLDER.sub(lambda hit: _PREFIX[hit[1]] + hit[2], text))
 
 
+@cache
 def placeholder_name(name: str) -> tuple[str, str] | None:
     """The kind ("any", "name", "body") and name of a placeholder's stand-in, or None."""
     hit = _KIND_AND_NAME.match(name)
@@ -131,10 +147,78 @@ def mentions(node: ast.AST | Sequence[ast.AST], name: str) -> bool:
     return any(isinstance(part, ast.Name) and part.id == name for top in nodes for part in ast.walk(top))
 
 
+@dataclass(frozen=True)
+class _Shape:
+    """What a statement of a pattern demands at least: types, what its head calls, its body."""
+
+    kinds: frozenset[type[ast.AST]]
+    word: str | None
+    body: tuple[_Shape, ...]
+    exact: bool
+    """Whether the body holds just these statements."""
+    value: type[ast.AST] | None
+    """The type of what an assignment assigns; None where any will do."""
+
+    def fits(self, node: ast.stmt) -> bool:
+        if type(node) not in self.kinds:
+            return False
+        if isinstance(node, ast.Assign):
+            return self.value is None or type(node.value) is self.value
+        if not isinstance(node, ast.For | ast.While | ast.If):
+            return True
+        body = node.body
+        if isinstance(node, ast.If) and len(body) == 1 and isinstance(body[0], ast.If):
+            return True  # it may be written as one `if ... and ...`
+        if len(body) < len(self.body) or (self.exact and len(body) != len(self.body)):
+            return False
+        if self.word is not None and _head_word(node) != self.word:
+            return False
+        return all(map(_Shape.fits, self.body, body))
+
+
+def _shapes(body: Sequence[ast.stmt]) -> tuple[_Shape, ...]:
+    """The shapes of the statements in front of the first `$$` placeholder."""
+    found = []
+    for statement in itertools.takewhile(lambda statement: _placeholder(statement) is None, body):
+        inner = getattr(statement, "body", [])
+        shapes = _shapes(inner)
+        kind = type(statement)
+        kinds = frozenset({kind, *_ALSO.get(kind, ())})
+        exact = len(shapes) == len(inner)
+        found.append(_Shape(kinds, _head_word(statement), shapes, exact, _assigned_type(statement)))
+    return tuple(found)
+
+
+def _assigned_type(statement: ast.stmt) -> type[ast.AST] | None:
+    """What a plain assignment must assign to be a spelling of the statement."""
+    if isinstance(statement, ast.AugAssign):
+        return ast.BinOp
+    if not isinstance(statement, ast.Assign) or type(statement.value) in (ast.Name, ast.UnaryOp):
+        return None
+    return type(statement.value)
+
+
+def _head_word(node: object) -> str | None:
+    """The function or method that an expression, or the head of a loop, calls; None where it calls none.
+
+    No spelling of a pattern changes it, so that two different words rule a match out.
+    """
+    match node:
+        case ast.For(iter=inner) | ast.Subscript(value=inner):
+            return _head_word(inner)
+        case ast.Compare(ops=[ast.In() | ast.NotIn()], comparators=[inner]):
+            return _head_word(inner)
+        case ast.Call(func=ast.Name(id=word) | ast.Attribute(attr=word)):
+            return None if placeholder_name(word) else word
+    return None
+
+
 # --- unification --------------------------------------------------------------------------------------
 
 
 def _placeholder(node: object) -> tuple[str, str] | None:
+    if not isinstance(node, ast.Expr | ast.Name):
+        return None
     if isinstance(node, ast.Expr):
         node = node.value
         kind_and_name = placeholder_name(node.id) if isinstance(node, ast.Name) else None
@@ -147,8 +231,11 @@ def _unify(pattern: object, node: object, found: _Found) -> Iterator[_Found]:
     if kind_and_name is not None:
         yield from _bind(*kind_and_name, node, found)
     elif isinstance(pattern, ast.AST):
-        for view in _spellings(pattern, node):
-            yield from _unify_fields(pattern, view, found)
+        if type(pattern) in _SPELT:
+            for view in _spellings(pattern, node):
+                yield from _unify_fields(pattern, view, found)
+        elif isinstance(node, ast.AST):
+            yield from _unify_fields(pattern, node, found)
     elif isinstance(pattern, list):
         if isinstance(node, list):
             for bound, used in _sequence(pattern, node, found):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from optiloop.proposers.rewrite.code import Code, Edit, Scope, Site
+from optiloop.proposers.rewrite.code import PYTHON, Code, Scope
 from optiloop.proposers.rewrite.facts import (
     changed,
     initialisation,
@@ -19,6 +19,7 @@ from optiloop.proposers.rewrite.facts import (
 )
 from optiloop.proposers.rewrite.kinds import Kinds
 from optiloop.proposers.rewrite.pattern import Match, Pattern, mentions
+from optiloop.proposers.rewrite.rule import Edit, Rule, Site
 
 _WHILE_ANY = (
     "while ?xs:",
@@ -165,7 +166,7 @@ def insert_at_front(code: Code) -> Iterator[Site]:
 
     O(n^2) -> O(n). Source: Python wiki TimeComplexity.
     """
-    for node in code.nodes:
+    for node in code.of(ast.Expr):
         match node:
             case ast.Expr(
                 value=ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr="insert"), args=[first, item])
@@ -258,3 +259,12 @@ def prepend_text(code: Code) -> Iterator[Site]:
             code.after(loop, f'{name} = "".join(reversed({parts})) + {name}'),
         ]
         yield code.site(match.first, f"pieces put in front of {name} -> joined backwards once", edits)
+
+
+RULES = (
+    Rule("consume-in-order", PYTHON, 2.75, consume_in_order),
+    Rule("list-as-queue", PYTHON, 2.07, list_as_queue),
+    Rule("insert-at-front", PYTHON, 1.7, insert_at_front),
+    Rule("grow-in-place", PYTHON, 6.68, grow_in_place),
+    Rule("prepend-text", PYTHON, 1.09, prepend_text),
+)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from optiloop.proposers.rewrite.code import Code, Site
+from optiloop.proposers.rewrite.code import PYTHON, Code, subtree
 from optiloop.proposers.rewrite.facts import IMPURE_NAMES, changed, names, parameter_names, walk
 from optiloop.proposers.rewrite.kinds import Kinds
+from optiloop.proposers.rewrite.rule import Rule, Site
 
 
 def memoise(code: Code) -> Iterator[Site]:
@@ -25,7 +26,7 @@ def memoise(code: Code) -> Iterator[Site]:
 def _calls_itself_twice(function: ast.FunctionDef) -> bool:
     loops = (ast.For, ast.While, ast.ListComp, ast.SetComp, ast.GeneratorExp, ast.DictComp)
     calls = [node for node in walk(function.body) if _is_call_of(node, function.name)]
-    in_loops = (part for node in walk(function.body) if isinstance(node, loops) for part in ast.walk(node))
+    in_loops = (part for node in walk(function.body) if isinstance(node, loops) for part in subtree(node))
     return len(calls) >= 2 or any(_is_call_of(part, function.name) for part in in_loops)
 
 
@@ -95,3 +96,6 @@ def _memoised(code: Code, function: ast.FunctionDef) -> Site:
         ]
     )
     return code.site(function, what, [code.replace(body, inner)], ["functools"])
+
+
+RULES = (Rule("memoise", PYTHON, 180, memoise),)

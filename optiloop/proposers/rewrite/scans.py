@@ -7,7 +7,7 @@ import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from optiloop.proposers.rewrite.code import Code, Edit, Site
+from optiloop.proposers.rewrite.code import PYTHON, Code, subtree
 from optiloop.proposers.rewrite.facts import (
     Growth,
     changed,
@@ -25,6 +25,7 @@ from optiloop.proposers.rewrite.facts import (
 )
 from optiloop.proposers.rewrite.kinds import Kinds
 from optiloop.proposers.rewrite.pattern import Pattern, Value, same
+from optiloop.proposers.rewrite.rule import Edit, Rule, Site
 
 
 @dataclass(frozen=True)
@@ -79,8 +80,13 @@ def join_in_comprehension(code: Code) -> Iterator[Site]:
 
     O(n*m) -> O(n + m + matches). Source: DeWitt et al. 1984, hash join.
     """
-    for node in code.nodes:
-        if not isinstance(node, ast.ListComp | ast.GeneratorExp | ast.SetComp) or not node.generators[-1].ifs:
+    every: list[ast.ListComp | ast.GeneratorExp | ast.SetComp] = [
+        *code.of(ast.ListComp),
+        *code.of(ast.GeneratorExp),
+        *code.of(ast.SetComp),
+    ]
+    for node in every:
+        if not node.generators[-1].ifs:
             continue
         generator = node.generators[-1]
         scan = _scan(code, generator.target, generator.iter, generator.ifs)
@@ -96,8 +102,8 @@ def join_in_comprehension(code: Code) -> Iterator[Site]:
 
 
 def _scanning_loops(code: Code) -> Iterator[ast.For]:
-    for node in code.nodes:
-        if isinstance(node, ast.For) and (code.loops(node) or isinstance(code.scope(node), ast.FunctionDef)):
+    for node in code.of(ast.For):
+        if code.loops(node) or isinstance(code.scope(node), ast.FunctionDef):
             yield node
 
 
@@ -181,7 +187,7 @@ def _fixed_parts(scan: _Scan | None) -> list[ast.AST]:
     if scan is None:
         return []
     others = [
-        node for node in ast.walk(scan.key) if isinstance(node, ast.Name) and node.id not in scan.variables
+        node for node in subtree(scan.key) if isinstance(node, ast.Name) and node.id not in scan.variables
     ]
     return [scan.iterable, *others]
 
@@ -410,3 +416,10 @@ def _key_of_appended(scan: _Scan, name: str, item: ast.expr) -> str | None:
             return None
     key = _KeyOfElement(element, index, name, item).visit(copy.deepcopy(scan.key))
     return None if names(key) & (scan.variables - names(item)) else ast.unparse(key)
+
+
+RULES = (
+    Rule("scan-grown-list", PYTHON, 41, grown_list_scan),
+    Rule("join-by-scan", PYTHON, 43, join_by_scan),
+    Rule("join-in-comprehension", PYTHON, 66, join_in_comprehension),
+)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from optiloop.proposers.rewrite.code import Code, Edit, Site
+from optiloop.proposers.rewrite.code import PYTHON, Code
 from optiloop.proposers.rewrite.facts import (
     changed,
     is_pure,
@@ -19,6 +19,7 @@ from optiloop.proposers.rewrite.facts import (
 )
 from optiloop.proposers.rewrite.kinds import Kinds
 from optiloop.proposers.rewrite.pattern import Match, Pattern, mentions
+from optiloop.proposers.rewrite.rule import Edit, Rule, Site
 
 _COMPARE_EACH = tuple(
     Pattern(f"?same = True\nfor {head}:\n    if {place} != {item}:\n        ?same = False{leave}")
@@ -162,3 +163,9 @@ def _is_last_start(code: Code, stop: ast.expr, text: ast.expr, part: ast.expr) -
         ):
             return _is_length(code, n, text) and _is_length(code, m, part)
     return False
+
+
+RULES = (
+    Rule("find-positions", PYTHON, 28, find_positions),
+    Rule("compare-characters", PYTHON, 2.01, compare_characters),
+)

@@ -6,7 +6,7 @@ import ast
 import copy
 from collections.abc import Iterator
 
-from optiloop.proposers.rewrite.code import Code, Loop, Site
+from optiloop.proposers.rewrite.code import PYTHON, Code, Loop
 from optiloop.proposers.rewrite.facts import (
     changes,
     is_invariant,
@@ -18,6 +18,7 @@ from optiloop.proposers.rewrite.facts import (
     walk,
 )
 from optiloop.proposers.rewrite.pattern import Match, Pattern, same
+from optiloop.proposers.rewrite.rule import Rule, Site
 
 _BETTER = ("?best is None or $value > $record", "?best is None or $value < $record")
 _BEST_OF_REST = tuple(
@@ -172,3 +173,9 @@ def take_extreme(code: Code) -> Iterator[Site]:
                 new = code.fill(f"?out.extend(sorted(?xs{reverse}))\n?xs.clear()", match.found)
                 what = "smallest or largest taken out again and again -> sorted once"
                 yield code.site(match.first, what, [code.replace(match.statements, new)])
+
+
+RULES = (
+    Rule("repeated-selection", PYTHON, 23, repeated_selection),
+    Rule("take-extreme", PYTHON, 110, take_extreme),
+)

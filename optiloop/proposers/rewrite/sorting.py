@@ -7,7 +7,7 @@ import copy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from optiloop.proposers.rewrite.code import Code, Loop, Site
+from optiloop.proposers.rewrite.code import PYTHON, Code, Loop, subtree
 from optiloop.proposers.rewrite.facts import (
     IMPURE_NAMES,
     changed,
@@ -19,6 +19,7 @@ from optiloop.proposers.rewrite.facts import (
     walk,
 )
 from optiloop.proposers.rewrite.pattern import Pattern, mentions, same
+from optiloop.proposers.rewrite.rule import Rule, Site
 
 _EARLIER, _LATER = "one", "other"
 _RANGE_FROM_NEXT = Pattern("range($i + 1, $stop)")
@@ -52,10 +53,8 @@ def sort_swaps(code: Code) -> Iterator[Site]:
     Bubble, exchange, cocktail, selection and insertion sorts. O(n^2) -> O(n log n).
     Source: Knuth, TAOCP 3, 5.2.1-5.2.3; Timsort for what replaces it.
     """
-    for node in code.nodes:
-        if isinstance(node, ast.For | ast.While) and not any(
-            _sorted_by(code, outer) for outer in code.loops(node)
-        ):
+    for node in code.every_loop:
+        if not any(_sorted_by(code, outer) for outer in code.loops(node)):
             text = _sorted_by(code, node)
             if text is not None:
                 what = "compare-and-swap loops -> list.sort(), O(n^2) -> O(n log n)"
@@ -119,7 +118,7 @@ def _with_loop_test(scan: Loop, condition: ast.expr | None) -> ast.expr | None:
         if isinstance(scan.test, ast.BoolOp) and isinstance(scan.test.op, ast.And)
         else [scan.test]
     )
-    comparisons = [test for test in tests if any(isinstance(n, ast.Subscript) for n in ast.walk(test))]
+    comparisons = [test for test in tests if any(isinstance(n, ast.Subscript) for n in subtree(test))]
     return _both([*comparisons, condition])
 
 
@@ -486,3 +485,6 @@ def _element(sequence: str, index: str) -> ast.expr:
     return ast.Subscript(
         value=ast.Name(id=sequence, ctx=ast.Load()), slice=ast.Name(id=index, ctx=ast.Load()), ctx=ast.Load()
     )
+
+
+RULES = (Rule("sort-swaps", PYTHON, 380, sort_swaps),)

@@ -1,67 +1,62 @@
-"""All rules, in the order they are tried where all else is equal. Pure.
+"""All rules: those of this folder's modules, and those that other packages bring. Pure but for loading them.
 
-Of two rules that may fire at one place the one that takes the larger step comes first.
+A module of this folder with a tuple `RULES` brings its rules by lying here. Other packages name a `Rule`, or
+a sequence of them, as an entry point of the group `optiloop.rules`.
 """
 
 from __future__ import annotations
 
-from optiloop.proposers.rewrite import (
-    accumulate,
-    arithmetic,
-    characters,
-    invariants,
-    library,
-    lookups,
-    mirrors,
-    queues,
-    recursion,
-    scans,
-    searching,
-    selection,
-    sorting,
-)
-from optiloop.proposers.rewrite.rule import Effect, Rule
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from functools import cache
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from pkgutil import iter_modules
 
-RULES: tuple[Rule, ...] = (
-    Rule("memoise", Effect.ALGORITHMIC, recursion.memoise),
-    Rule("sort-swaps", Effect.ALGORITHMIC, sorting.sort_swaps),
-    Rule("repeated-selection", Effect.ALGORITHMIC, selection.repeated_selection),
-    Rule("take-extreme", Effect.ALGORITHMIC, selection.take_extreme),
-    Rule("dedupe-loop", Effect.ALGORITHMIC, accumulate.dedupe_loop),
-    Rule("scan-grown-list", Effect.ALGORITHMIC, scans.grown_list_scan),
-    Rule("join-by-scan", Effect.ALGORITHMIC, scans.join_by_scan),
-    Rule("join-in-comprehension", Effect.ALGORITHMIC, scans.join_in_comprehension),
-    Rule("list-count", Effect.ALGORITHMIC, lookups.list_count),
-    Rule("list-index", Effect.ALGORITHMIC, lookups.list_index),
-    Rule("list-membership", Effect.ALGORITHMIC, lookups.list_membership),
-    Rule("contained-in-copy", Effect.ALGORITHMIC, library.contained_in_copy),
-    Rule("consume-in-order", Effect.ALGORITHMIC, queues.consume_in_order),
-    Rule("list-as-queue", Effect.ALGORITHMIC, queues.list_as_queue),
-    Rule("insert-at-front", Effect.ALGORITHMIC, queues.insert_at_front),
-    Rule("grow-in-place", Effect.ALGORITHMIC, queues.grow_in_place),
-    Rule("prepend-text", Effect.ALGORITHMIC, queues.prepend_text),
-    Rule("prefix-loop", Effect.ALGORITHMIC, invariants.prefix_loop),
-    Rule("prefix-sums", Effect.ALGORITHMIC, invariants.prefix_sums),
-    Rule("running-sum", Effect.ALGORITHMIC, invariants.running_sum),
-    Rule("hoist-invariant", Effect.ALGORITHMIC, invariants.hoist_invariant),
-    Rule("split-characters", Effect.ALGORITHMIC, characters.split_by_characters),
-    Rule("map-characters", Effect.ALGORITHMIC, characters.map_characters),
-    Rule("reverse-by-loop", Effect.ALGORITHMIC, mirrors.reverse_by_loop),
-    Rule("find-positions", Effect.ALGORITHMIC, searching.find_positions),
-    Rule("compare-characters", Effect.ALGORITHMIC, searching.compare_characters),
-    Rule("mirror-by-loop", Effect.CONSTANT, mirrors.mirror_by_loop),
-    Rule("trial-division", Effect.ALGORITHMIC, arithmetic.trial_division),
-    Rule("divisor-pairs", Effect.ALGORITHMIC, arithmetic.divisor_pairs),
-    Rule("modular-power", Effect.ALGORITHMIC, arithmetic.modular_power),
-    Rule("cheaper-call", Effect.ALGORITHMIC, library.cheaper_call),
-    Rule("count-loop", Effect.CONSTANT, accumulate.count_loop),
-    Rule("plain-regex", Effect.CONSTANT, invariants.plain_regex),
-    Rule("hoist-regex", Effect.CONSTANT, invariants.hoist_regex),
-    Rule("join-pieces", Effect.CONSTANT, accumulate.join_pieces),
-    Rule("join-generator", Effect.CONSTANT, accumulate.join_generator),
-    Rule("sum-loop", Effect.CONSTANT, accumulate.sum_loop),
-    Rule("append-loop", Effect.CONSTANT, accumulate.append_loop),
-    Rule("while-to-range", Effect.CONSTANT, accumulate.while_to_range),
-    Rule("direct-iteration", Effect.CONSTANT, accumulate.direct_iteration),
-    Rule("digit-sum", Effect.CONSTANT, arithmetic.digit_sum),
-)
+from optiloop.errors import UsageError
+from optiloop.proposers.rewrite.rule import Rule
+
+GROUP = "optiloop.rules"
+
+
+def _own() -> Iterator[Rule]:
+    for module in iter_modules([str(Path(__file__).parent)], f"{__package__}."):
+        if module.name != __name__:
+            yield from getattr(import_module(module.name), "RULES", ())
+
+
+def _ordered(rules: Iterable[Rule]) -> tuple[Rule, ...]:
+    """The largest expected gain first: of two rules that fire at one place it takes the larger step."""
+    return tuple(sorted(rules, key=lambda rule: (-rule.gain, rule.name)))
+
+
+RULES = _ordered(_own())
+"""Our own rules."""
+
+
+@cache
+def rules() -> tuple[Rule, ...]:
+    """Our own rules and those of installed packages. Raises UsageError that names a faulty plug-in."""
+    found = {rule.name: rule for rule in RULES}
+    for entry in sorted(entry_points(group=GROUP), key=lambda entry: (entry.name, entry.value)):
+        for rule in _loaded(entry):
+            if rule.name in found:
+                raise UsageError(
+                    f"rule plug-in {entry.name!r} of {rule.package}: there is a rule {rule.name!r} already"
+                )
+            found[rule.name] = rule
+    return _ordered(found.values())
+
+
+def _loaded(entry: EntryPoint) -> list[Rule]:
+    package = entry.dist.name if entry.dist is not None else entry.value
+    try:
+        brought = entry.load()
+    except Exception as error:  # a plug-in may raise anything; it must end in one line that names it
+        said = f"{type(error).__name__}: {error}"
+        raise UsageError(f"rule plug-in {entry.name!r} of {package} does not load: {said}") from error
+    found = [brought] if isinstance(brought, Rule) else brought
+    if not isinstance(found, list | tuple) or not all(isinstance(rule, Rule) for rule in found):
+        raise UsageError(f"rule plug-in {entry.name!r} of {package} is no Rule and no sequence of them")
+    return [replace(rule, package=package) for rule in found]
