@@ -26,6 +26,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -276,6 +277,8 @@ def attacked(level: str, folder: Path, *, only: Sequence[str] = (), part: str = 
     return result
 
 
+_GRACE_SECONDS = 1.5
+
 _TOLD = ("memory of the parent", "repository", "hold-out", "site-packages", "signal", "network")
 
 
@@ -305,7 +308,10 @@ def _children() -> set[int]:
 
 
 def _ended(pids: set[int]) -> list[str]:
-    """Name what is left running, and end it."""
+    """Name what is left running, and end it. The engine's own watchman ends a moment after the engine."""
+    deadline = time.monotonic() + _GRACE_SECONDS
+    while _alive(pids) and time.monotonic() < deadline:
+        time.sleep(0.05)
     left = []
     for pid in pids:
         with suppress(OSError):
@@ -316,6 +322,14 @@ def _ended(pids: set[int]) -> list[str]:
         with suppress(ChildProcessError):
             os.waitpid(pid, 0)
     return left
+
+
+def _alive(pids: set[int]) -> bool:
+    states = []
+    for pid in pids:
+        with suppress(OSError):
+            states.append(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0])
+    return any(state != "Z" for state in states)
 
 
 @contextmanager
