@@ -49,6 +49,9 @@ def known(workload: Draw, small: Draw) -> Callable[[Callable[..., Any]], Callabl
 # --- what inputs are drawn from --------------------------------------------------------------------------
 
 
+VOCABULARY = 1000
+
+
 def ints(rng: random.Random, count: int, low: int = -1000, high: int = 1000) -> list[int]:
     return [rng.randint(low, high) for _ in range(count)]
 
@@ -63,12 +66,13 @@ def word(rng: random.Random, length: int, letters: str = "etaoinshrdlu") -> str:
 
 
 def words(rng: random.Random, count: int, longest: int = 9) -> list[str]:
-    return [word(rng, rng.randint(1, longest)) for _ in range(count)]
+    known = [word(rng, rng.randint(1, longest)) for _ in range(min(count, VOCABULARY))]
+    return known if count <= VOCABULARY else rng.choices(known, k=count)
 
 
 def text(rng: random.Random, count: int) -> str:
-    """Words, spaces, capitals, commas."""
-    return " ".join(each.title() if rng.random() < 0.1 else each for each in words(rng, count))
+    """Words and spaces, some with a capital."""
+    return " ".join(words(rng, count)).replace(" ta", " Ta")
 
 
 def odd_text(rng: random.Random) -> str:
@@ -690,7 +694,8 @@ def parse_csv_line(line: str) -> list[str]:
 
 def _log(rng: random.Random, count: int) -> list[str]:
     levels = ("DEBUG", "INFO", "INFO", "WARNING", "ERROR")
-    return [f"12:{rng.randrange(60):02} {rng.choice(levels)} {text(rng, 5)}" for _ in range(count)]
+    said = words(rng, 50)
+    return [f"12:{rng.randrange(60):02} {rng.choice(levels)} {rng.choice(said)} failed" for _ in range(count)]
 
 
 @known(lambda rng: [_log(rng, 16000)], lambda rng: [_log(rng, rng.randint(0, 5))])

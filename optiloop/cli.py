@@ -235,7 +235,9 @@ def check(target: str, sandbox: str, fresh: bool, as_json: bool) -> None:
     with _opened(_begin(target), "portfolio", fresh=fresh, sandbox=sandbox) as engine:
         baseline = _progress(engine, engine.calibrate)
         level, seconds = engine.sandbox.level, engine.judge.gate_seconds
-        found = checked(engine.target, baseline, gate_seconds=seconds, sandbox=level)
+        calibration = engine.state.calibration()
+        numbers = calibration.numbers if calibration else {}
+        found = checked(engine.target, baseline, gate_seconds=seconds, sandbox=level, numbers=numbers)
     click.echo(json_module.dumps(found.as_json()) if as_json else found.as_text())
 
 
@@ -375,6 +377,27 @@ def ablate(target: str, as_json: bool) -> None:
             number = numbers.get(ablation.experiment, 0)
             said = f"#{number} {ablation.finding}: {ablation.hypothesis} ({ablation.said})"
             click.echo(json_module.dumps(ablation.as_json()) if as_json else said)
+
+
+@cli.command(
+    short_help="How time grows with input: baseline and champion.",
+    epilog=_examples("optiloop scaling targets/text_processor", "optiloop scaling my_target --json"),
+)
+@target_argument
+@sandbox_option
+@json_option
+def scaling(target: str, sandbox: str, as_json: bool) -> None:
+    """Tell how the time of TARGET's functions grows with their input, in the baseline and in the champion.
+
+    An exponent of 1 is linear, 2 quadratic. The metric's command is run with --scaling, which
+    optiloop.bench answers to where a Case has `scaled`.
+    """
+    from optiloop.scaling import scalings
+
+    with _opened(_begin(target), "portfolio", sandbox=sandbox) as engine:
+        found = _progress(engine, lambda: scalings(engine))
+    for one in found:
+        click.echo(json_module.dumps(one.as_json()) if as_json else one.as_text())
 
 
 @cli.command(

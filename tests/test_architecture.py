@@ -29,7 +29,7 @@ ROWS = (
     ("proposers",),
     ("stopping",),
     ("loop",),
-    ("live", "apply", "recheck", "scaffold"),
+    ("live", "apply", "recheck", "scaffold", "scaling"),
     ("verify",),
     ("testing",),
     ("cli",),
