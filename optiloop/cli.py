@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 INTERRUPTED = 130
-PROPOSERS = ("portfolio", "rewrite", "tune", "replay:", "human")
+PROPOSERS = ("portfolio", "rewrite", "tune", "evolve", "replay:", "human")
 SANDBOXES = ("auto", "bwrap", "process")
 FORMATS = ("terminal", "md", "html", "tsv", "json")
 
@@ -93,7 +93,7 @@ proposer_option = click.option(
     type=_ProposerType(),
     default="portfolio",
     show_default=True,
-    help="Who proposes: portfolio, rewrite, tune, replay:FILE, human, or a plug-in.",
+    help="Who proposes: portfolio, rewrite, tune, evolve, replay:FILE, human, or a plug-in.",
 )
 seed_option = click.option(
     "--seed", type=int, default=0, show_default=True, help="Seed of proposers that draw lots."

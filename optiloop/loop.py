@@ -179,7 +179,8 @@ class Engine:
         if self._history is None or self.ledger.rewritten():
             calibration = self.state.calibration()
             self.ledger = Ledger(self.ledger.path)
-            self._history = History(self.target.metric, calibration.baseline if calibration else None)
+            baseline = calibration.baseline if calibration else None
+            self._history = History(self.target.metric, baseline, diffs=self.ledger.diff)
         for experiment in self.ledger.new():
             if _measured_otherwise(experiment, self.target.metric):
                 raise LedgerError(
@@ -270,6 +271,7 @@ class Engine:
             context={path: _shown(self.workspace.base / path) for path in self.target.context},
             profile=profile,
             diagnosis=diagnosis,
+            simplify=self.target.policy.simplify,
         )
 
     def _diagnosis(self, parent: str) -> str:

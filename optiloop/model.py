@@ -237,6 +237,9 @@ class Recall(Protocol):
     def latest(self, count: int) -> tuple[Lesson, ...]:
         """The newest `count` experiments, oldest first."""
 
+    def diff(self, experiment: str) -> str:
+        """The diff that an experiment proposed, by its id, read from the log; empty where there is none."""
+
 
 @dataclass(frozen=True)
 class Spent:
@@ -256,7 +259,8 @@ class Brief:
     with; `context` holds the read-only files shown.
     `profile` maps a name (of a function, usually) to its share of the metric, where the benchmark or
     the diagnose command tells. `folder` holds a throw-away copy of the target. `seed` is this cycle's
-    randomness: the same log and seed give the same brief.
+    randomness: the same log and seed give the same brief. `simplify` says that what is simpler and no
+    worse is kept.
     """
 
     goal: str
@@ -270,6 +274,7 @@ class Brief:
     context: Mapping[str, str] = field(default_factory=dict)
     profile: Mapping[str, float] = field(default_factory=dict)
     diagnosis: str = ""
+    simplify: bool = False
 
 
 @dataclass(frozen=True)

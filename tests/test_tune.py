@@ -261,6 +261,9 @@ class FakeRecall:
     def latest(self, count: int) -> tuple[Lesson, ...]:
         return tuple(self.lessons[-count:])
 
+    def diff(self, experiment: str) -> str:
+        return ""
+
     def _last(self, wanted: Callable[[Lesson], bool]) -> Lesson | None:
         return next((lesson for lesson in reversed(self.lessons) if wanted(lesson)), None)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from optiloop.model import Brief, Proposal, Proposer, Recall
+from optiloop.proposers.evolve import Evolve
 from optiloop.proposers.rewrite import Rewrite
 from optiloop.proposers.tune import Tune
 
@@ -23,7 +24,7 @@ class Portfolio:
     """Asks its members in the order of their gain per second."""
 
     def __init__(self, members: Mapping[str, Proposer] | None = None) -> None:
-        embedded: dict[str, Proposer] = {"rewrite": Rewrite(), "tune": Tune()}
+        embedded: dict[str, Proposer] = {"rewrite": Rewrite(), "tune": Tune(), "evolve": Evolve()}
         self._members = embedded if members is None else dict(members)
 
     def propose(self, brief: Brief) -> Proposal | None:

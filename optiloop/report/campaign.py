@@ -48,7 +48,6 @@ class Campaign:
         return {
             tag.removeprefix(TAKES_BACK): keep.id
             for keep in self.keeps
-            if DEMOTION in keep.tags
             for tag in keep.tags
             if tag.startswith(TAKES_BACK)
         }
