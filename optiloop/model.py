@@ -200,7 +200,8 @@ class Lesson:
 
     `result` fingerprints the whole program it proposed, `change` the definitions it changed, before
     and after; both are None where nothing was proposed. `champion` is the champion's metric at the
-    time, `effect` how many times better the candidate was; None where it was not measured.
+    time, `effect` how many times better the candidate was; None where it was not measured. `partial` is where
+    a run that was ended early stood: its share, and the metric then.
     """
 
     id: str
@@ -217,6 +218,7 @@ class Lesson:
     effect: float | None
     seconds: float
     cost: Cost
+    partial: tuple[float, float] | None = None
 
 
 class Recall(Protocol):

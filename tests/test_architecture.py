@@ -21,6 +21,7 @@ ROWS = (
     ("memory",),
     ("report",),
     ("parsers", "bench"),
+    ("swaps",),
     ("knobs",),
     ("sandbox", "ledger"),
     ("measure", "workspace"),
@@ -50,6 +51,8 @@ PURE = (
     "parsers",
     "redact",
     "stopping",
+    "knobs",
+    "swaps",
 )
 WORLD = {
     "os",

@@ -117,7 +117,8 @@ def test_the_built_in_names_are_found() -> None:
     [
         ("portfolios", "no proposer named 'portfolios'"),
         ("", "no proposer named ''"),
-        ("tune:argument", "takes no argument"),
+        ("tune:argument", "there are tpe, cmaes, gp, random"),
+        ("rewrite:argument", "takes no argument"),
         ("replay", "needs an argument, like replay:FILE"),
         ("replay:", "cannot read it"),
     ],

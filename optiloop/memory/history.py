@@ -194,7 +194,16 @@ def _lesson(experiment: Experiment, metric: str, champion: float | None) -> Less
         effect=experiment.effect,
         seconds=experiment.seconds,
         cost=experiment.cost,
+        partial=_partial(measured, metric),
     )
+
+
+def _partial(measured: Measurement | None, metric: str) -> tuple[float, float] | None:
+    """Where a run that was ended early stood at its last point."""
+    screen = None if measured is None else measured.screen
+    if screen is None or metric in screen.values or not screen.curve:
+        return None
+    return screen.curve[-1]
 
 
 def as_recall(history: History) -> Recall:
