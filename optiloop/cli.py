@@ -212,7 +212,7 @@ def step(target: str, interactive: bool, proposer: str, seed: int, sandbox: str,
             view.baseline(engine.prepare().value)
             experiment = engine.cycle()
     if experiment is None:
-        _echo_err("nothing is left to propose")
+        _echo_err("nothing is left to try")
     else:
         click.echo(_json(experiment) if as_json else one_line(number + 1, experiment))
 
@@ -635,7 +635,8 @@ def _cycles(
         engine.judge.deadline = _deadline(engine, limits, started, share=0.5, reserve=recheck_seconds(engine))
         experiment = engine.cycle()
         if experiment is None:
-            return done, "nothing is left to propose", False
+            engine.exhausted()
+            return done, "nothing is left to try", False
         done, usd = done + 1, usd + experiment.cost.usd
         view.experiment(experiment)
         if experiment.commit and len(due(engine)) >= engine.target.policy.recheck:

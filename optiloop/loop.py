@@ -409,6 +409,11 @@ class Engine:
         pairs = CLAIM_PAIRS[self.target.metric.noise] + 1
         return 2 * pairs * calibration.baseline.seconds
 
+    def exhausted(self) -> None:
+        """Remember that the proposer had nothing left, for reports, until something else is tried."""
+        name = getattr(self.proposer, "name", type(self.proposer).__name__.lower())
+        self.state.save_exhausted(name, len(self.history()))
+
     # --- baseline and claim ------------------------------------------------------------------------
 
     def prepare(self) -> Baseline:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from optiloop.model import Status
 from optiloop.report.campaign import Campaign
-from optiloop.report.summary import again, improvement, rechecked
+from optiloop.report.summary import again, improvement, left_to_try, rechecked
 from optiloop.report.words import count, duration, gained, money, one_line, quantity, shortened
 
 if TYPE_CHECKING:
@@ -79,6 +79,7 @@ def _headline(campaign: Campaign) -> Table:
             f"{duration(campaign.seconds)}, {money(campaign.cost.usd)}, {campaign.cost.tokens:,} tokens",
         ),
         ("sandbox", campaign.sandbox),
+        *([("left to try", said)] if (said := left_to_try(campaign)) else []),
     ]
     for name, value in rows:
         table.add_row(Text(name, style="dim"), Text(one_line(value)))
