@@ -1,6 +1,6 @@
 """Promise 1, true, on this very machine: what the loop does with candidates whose worth is known.
 
-    python benchmarks/honest.py                          the whole of it: about half an hour
+    python benchmarks/honest.py                          the whole of it: about 20 minutes
     python benchmarks/honest.py --runs 1 --nulls 4 --hidden 2     the short form that CI runs
 
 The target is the built-in text_processor, its slowest functions mended first, so that a sample takes a third
@@ -8,7 +8,7 @@ of a second. Two questions:
 
     A/A     candidates that change nothing that is run: renamed locals, comments, functions in another order.
             Each also defines a name that nobody uses, for without that the log would know it for the champion
-            and never pay for it. How many are kept?
+            and never pay for it. How many are kept, and how many still when the run has looked again?
     hidden  one improvement of 5 % among such no-ops, and regressions of 5 %: is the one found, are the others
             never kept, and what does a candidate cost? The 5 % are a counted loop, calibrated first.
 """
@@ -30,7 +30,7 @@ from statistics import fmean, median
 from optiloop.bench import RIVALS
 from optiloop.ledger import Ledger
 from optiloop.memory.fingerprint import result_fingerprint
-from optiloop.model import Experiment, Status
+from optiloop.model import DEMOTION, TAKES_BACK, Experiment, Status
 from optiloop.parsers import BUILTINS
 from optiloop.stats import median_interval
 from optiloop.targets import builtins_folder, lay_out, load_target
@@ -56,33 +56,36 @@ def main() -> int:
     rng = random.Random(chosen.seed)
     with tempfile.TemporaryDirectory() as scratch:
         base = _mended(Path(scratch) / "mended")
-        kept = sum(_nulls(Path(scratch), base, run, chosen.nulls) for run in range(chosen.runs))
-        print(f"A/A: {kept} of {chosen.runs * chosen.nulls} no-ops kept")
+        found = [_nulls(Path(scratch), base, run, chosen.nulls) for run in range(chosen.runs)]
+        kept, standing = (sum(counts) for counts in zip((0, 0), *found, strict=True))
+        print(f"A/A: {kept} of {chosen.runs * chosen.nulls} no-ops kept, {standing} when the runs had ended")
         right = _hidden(Path(scratch), base, chosen.hidden, rng)
     full = (chosen.runs, chosen.nulls, chosen.hidden) == (5, 50, 40)
-    return 0 if kept <= 1 and (right or not full) else 1
+    return 0 if standing <= 1 and (right or not full) else 1
 
 
 # --- the two questions -----------------------------------------------------------------------------------
 
 
-def _nulls(scratch: Path, base: str, run: int, count: int) -> int:
-    """One A/A campaign; returns how many no-ops it kept."""
+def _nulls(scratch: Path, base: str, run: int, count: int) -> tuple[int, int]:
+    """One A/A campaign; returns how many no-ops it kept, and how many its rechecks left."""
     texts = [_no_op(base, number, unused=True) for number in range(count)]
     known = sum(
         result_fingerprint({FILE: _no_op(base, n, unused=False)}) == result_fingerprint({FILE: base})
         for n in range(count)
     )
-    found = _campaign(scratch / f"nulls{run}", base, texts)
+    log = _campaign(scratch / f"nulls{run}", base, texts)
+    found = _judged(log)
     kept = [experiment for experiment in found if experiment.status is Status.KEEP]
-    for experiment in kept:
-        print(f"A/A kept {experiment.hypothesis}: {experiment.reason}, {experiment.effect}")
+    taken_back = {tag for experiment in log for tag in experiment.tags if tag.startswith(TAKES_BACK)}
+    standing = sum(f"{TAKES_BACK}{keep.id}" not in taken_back for keep in kept)
     print(
-        f"A/A run {run + 1}: {count} no-ops, {len(kept)} kept, {_runs(found):.1f} runs a candidate, noise of "
-        f"a pair {_noise(found):.2%}; without the unused name {known} of {count} would have been known unrun",
+        f"A/A run {run + 1}: {count} no-ops, {len(kept)} kept, {standing} at the end, {_runs(found):.1f} "
+        f"runs a candidate, noise of a pair {_noise(found):.2%}; without the unused name {known} of {count} "
+        "would have been known unrun",
         flush=True,
     )
-    return len(kept)
+    return len(kept), standing
 
 
 def _hidden(scratch: Path, base: str, count: int, rng: random.Random) -> bool:
@@ -94,7 +97,7 @@ def _hidden(scratch: Path, base: str, count: int, rng: random.Random) -> bool:
     candidates += worse
     rng.shuffle(candidates)
     candidates.insert(rng.randrange(len(candidates) // 2), ("better", base))
-    found = _campaign(scratch / "hidden", champion, [text for _, text in candidates])
+    found = _judged(_campaign(scratch / "hidden", champion, [text for _, text in candidates]))
     kinds = {
         kind: [e for (k, _), e in zip(candidates, found, strict=True) if k == kind] for kind, _ in candidates
     }
@@ -110,7 +113,7 @@ def _hidden(scratch: Path, base: str, count: int, rng: random.Random) -> bool:
 
 
 def _campaign(folder: Path, base: str, texts: Sequence[str]) -> list[Experiment]:
-    """Have the loop judge these texts, in this order."""
+    """Have the loop judge these texts, in this order; returns its log."""
     lay_out(builtins_folder() / "text_processor", folder)
     (folder / FILE).write_text(base, encoding="utf-8")
     lines = (
@@ -124,7 +127,12 @@ def _campaign(folder: Path, base: str, texts: Sequence[str]) -> list[Experiment]
     if done.returncode:
         raise SystemExit(done.stderr)
     log = folder / ".optiloop" / "text_processor" / "experiments.jsonl"
-    return [experiment for experiment in Ledger(log).new() if experiment.origin == "replay"]
+    return list(Ledger(log).new())
+
+
+def _judged(log: Sequence[Experiment]) -> list[Experiment]:
+    """The candidates' own lines."""
+    return [experiment for experiment in log if DEMOTION not in experiment.tags]
 
 
 def _runs(experiments: Sequence[Experiment]) -> float:

@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -63,8 +64,9 @@ class CountingJudge(Judge):
         *,
         shown_too: tuple[Path, ...] = (),
         watch: Callable[[str], str] | None = None,
+        during: AbstractContextManager[None] | None = None,
     ) -> Outcome:
-        outcome = super()._run(command, folder, env, shown_too=shown_too, watch=watch)
+        outcome = super()._run(command, folder, env, shown_too=shown_too, watch=watch, during=during)
         self.cpu_seconds += outcome.cpu_seconds
         return outcome
 

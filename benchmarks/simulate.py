@@ -275,7 +275,8 @@ class Optiloop(Rule):
         complexity: tuple[int, int] | None = None,
     ) -> None:
         self.name, self.rechecks, self.complexity = name, rechecks, complexity
-        self.target = Target("t", Path(), ("t",), metric, policy=policy or Policy(), guards=guards)
+        unaudited = replace(policy or Policy(), audit=math.inf)  # no gain here is a jump
+        self.target = Target("t", Path(), ("t",), metric, policy=unaudited, guards=guards)
 
     def begin(self, bench: Bench) -> None:
         self.standing: list[Keep] = []

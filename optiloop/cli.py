@@ -231,13 +231,17 @@ def check(target: str, sandbox: str, fresh: bool, as_json: bool) -> None:
     Shows the noise, the smallest gain that can be told from it, and what a cycle costs.
     """
     from optiloop.report.check import checked
+    from optiloop.targets import forgeable
 
     with _opened(_begin(target), "portfolio", fresh=fresh, sandbox=sandbox) as engine:
         baseline = _progress(engine, engine.calibrate)
         level, seconds = engine.sandbox.level, engine.judge.gate_seconds
         calibration = engine.state.calibration()
         numbers = calibration.numbers if calibration else {}
-        found = checked(engine.target, baseline, gate_seconds=seconds, sandbox=level, numbers=numbers)
+        own = forgeable(engine.target)
+        found = checked(
+            engine.target, baseline, gate_seconds=seconds, sandbox=level, forgeable=own, numbers=numbers
+        )
     click.echo(json_module.dumps(found.as_json()) if as_json else found.as_text())
 
 
@@ -630,6 +634,8 @@ def _cycles(
         )
         if why := stop_reason(limits, progress):
             return done, why, False
+        if engine.holdout_spent():
+            return done, "the hold-out has given all its answers, and nothing is kept without it", False
         if min(history.barren, done) >= BARREN:
             return done, f"the proposer gave up: {history.latest(1)[0].reason}", True
         engine.judge.deadline = _deadline(engine, limits, started, share=0.5, reserve=recheck_seconds(engine))

@@ -66,6 +66,12 @@ MARGIN_SEEN = 0.7
 SIMPLER = "simpler"
 """How the reason of a keep begins that was kept for being simpler."""
 
+AUDIT_PAIRS = {Noise.TIMING: 4, Noise.DETERMINISTIC: 2, Noise.COSTLY: 2}
+"""Pairs of a second look, half of them on the one half of the machine's cores and half on the other."""
+
+AUDIT_SHARE = 0.5
+"""The share of a jump, as a logarithm, that a second look must show again: of 100 times, 10."""
+
 OUT_OF_TIME = "undecided when the run's time was spent"
 """The reason of a discard that says nothing about its candidate: it may be tried again."""
 
@@ -75,8 +81,49 @@ def decide(measurement: Measurement, target: Target) -> Verdict | None:
 
     A keep that breaks a guard is a discard; where noise hides whether it does, more pairs are asked for.
     A deterministic candidate that looks better is asked for once more: the answer is None until
-    `measurement.confirmed` holds its second value.
+    `measurement.confirmed` holds its second value. A jump beyond the policy's `audit` is looked at again: the
+    answer is None until `measurement.audit` holds its pairs (`startling` says so).
     """
+    verdict = _decided(measurement, target)
+    if verdict is None or not verdict.kept:
+        return verdict
+    return _audited(verdict, measurement, target)
+
+
+def startling(measurement: Measurement, target: Target) -> bool:
+    """Whether all that is missing for a verdict is a second look at a jump."""
+    verdict = _decided(measurement, target)
+    return verdict is not None and verdict.kept and _audited(verdict, measurement, target) is None
+
+
+def _audited(verdict: Verdict, measurement: Measurement, target: Target) -> Verdict | None:
+    """A keep, unless it is a jump that fresh pairs do not show again; None where they are missing."""
+    metric, rule = target.metric, measurement.rule or rule_of(target)
+    claimed, again = _jump(measurement.pairs, metric), _jump(measurement.audit, metric)
+    if claimed is None or claimed < rule.policy.audit:
+        return verdict
+    if len(measurement.audit) < AUDIT_PAIRS[rule.noise]:
+        return None
+    found = "no number that compares" if again is None else f"{again:.4g}x"
+    said = f"{found} in {len(measurement.audit)} pairs on other inputs and cores"
+    if again is not None and math.log(again) >= AUDIT_SHARE * math.log(claimed):
+        return replace(verdict, reason=f"{verdict.reason}; audited: {said}")
+    return Verdict(Status.DISCARD, f"audit: {claimed:.4g}x at first, {said}", again)
+
+
+def _jump(pairs: Sequence[Pair], metric: Metric) -> float | None:
+    """How many times better by the medians; None where a ratio of them has no meaning."""
+    if not pairs:
+        return None
+    champion, candidate = (
+        median(side.values[metric.name] for side in sides)
+        for sides in ([pair.champion for pair in pairs], [pair.candidate for pair in pairs])
+    )
+    return _ratio(champion, candidate, metric)
+
+
+def _decided(measurement: Measurement, target: Target) -> Verdict | None:
+    """The verdict of the samples, before a second look."""
     metric, rule = target.metric, measurement.rule or rule_of(target)
     if unusable := _unusable(measurement, metric):
         return Verdict(Status.CRASH, unusable)

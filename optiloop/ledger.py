@@ -72,6 +72,11 @@ class Ledger:
             return True
         return (now.st_dev, now.st_ino) != self._identity or now.st_size < self._offset
 
+    def cut(self) -> None:
+        """Take off what somebody else has appended to what is known."""
+        if self.path.exists() and self.path.stat().st_size > self._offset:
+            os.truncate(self.path, self._offset)
+
     def append(self, experiment: Experiment) -> Experiment:
         """Write one experiment to the end and to the disk; return it as readers find it, chained.
 

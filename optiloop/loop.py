@@ -25,7 +25,7 @@ from optiloop.errors import LedgerError, ProposerError, TargetError, WorkspaceEr
 from optiloop.ledger import Ledger
 from optiloop.measure import CLAIM_PAIRS, Judge
 from optiloop.memory.fingerprint import change_fingerprint, result_fingerprint
-from optiloop.memory.history import History, as_recall
+from optiloop.memory.history import HOLDOUT_SPENT, History, as_recall
 from optiloop.model import (
     Baseline,
     Brief,
@@ -50,9 +50,12 @@ from optiloop.redact import redactor
 from optiloop.sandbox import Sandbox, last_line, private_folder
 from optiloop.sandbox.probe import AUTO, choose
 from optiloop.state import Calibration, State
+from optiloop.untrusted import fenced, plain_line, unseen
 from optiloop.workspace import Place, Workspace, locate, locked
 
 ARTIFACT_LIMIT = 128 * 1024
+PROFILE_NAMES, PROFILE_NAME = 200, 80
+"""Numbers that a brief tells, and characters of their names: a candidate may have printed them."""
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 
@@ -89,7 +92,11 @@ class Engine:
         self.review = review
         produced = target.metric.options.get("file")
         self.workspace = Workspace(
-            place, target.name, target.editable, produced=(produced,) if produced else ()
+            place,
+            target.name,
+            target.editable,
+            produced=(produced,) if produced else (),
+            held_out=(target.holdout.files or ()) if target.holdout else (),
         )
         self.ledger = Ledger(place.home / "experiments.jsonl")
         self.state = State(place.home)
@@ -98,12 +105,14 @@ class Engine:
             target,
             self.workspace.scratch,
             sweep=self.workspace.sweep,
+            reveal=self.workspace.revealed,
             sandbox=self.sandbox,
             trees=self.workspace.trees,
         )
         self._redact = redactor(os.environ)
         self._history: History | None = None
         self._origin: Mapping[str, str] = {}
+        self._around: Mapping[str, tuple[int, ...]] = {}
         self._diagnosed: tuple[str, str] = ("", "")
 
     @classmethod
@@ -181,6 +190,7 @@ class Engine:
             self.ledger = Ledger(self.ledger.path)
             baseline = calibration.baseline if calibration else None
             self._history = History(self.target.metric, baseline, diffs=self.ledger.diff)
+            self.judge.census = baseline.census if baseline else {}
         for experiment in self.ledger.new():
             if _measured_otherwise(experiment, self.target.metric):
                 raise LedgerError(
@@ -223,7 +233,7 @@ class Engine:
             return Attempt(nothing, _no(Status.NO_PROPOSAL, str(error)))
         if proposal is None:
             return None
-        if forbidden := _forbidden(proposal, self.target):
+        if forbidden := _forbidden(proposal, self.target, source):
             return Attempt(proposal, _no(Status.VIOLATION, forbidden))
         after = {**source, **proposal.edits}
         result, change = result_fingerprint(after), change_fingerprint(source, after)
@@ -257,6 +267,7 @@ class Engine:
         profile = dict(history.profile or (calibration.numbers if calibration else {}))
         diagnosis = self._diagnosis(parent)
         profile.update(_metric_lines(diagnosis))
+        profile = {plain_line(name, PROFILE_NAME): profile[name] for name in list(profile)[:PROFILE_NAMES]}
         if not self._origin:
             self._origin = self.workspace.source_at(self.workspace.root_commit)
         return Brief(
@@ -270,7 +281,7 @@ class Engine:
             baseline=self._origin,
             context={path: _shown(self.workspace.base / path) for path in self.target.context},
             profile=profile,
-            diagnosis=diagnosis,
+            diagnosis=fenced(diagnosis) if diagnosis else "",
             simplify=self.target.policy.simplify,
         )
 
@@ -290,6 +301,7 @@ class Engine:
 
     def _evaluate(self, proposal: Proposal, parent: str, start: Measurement) -> Finding:
         self.workspace.restore()  # a proposer may have worked in the trial
+        self._around = self._surroundings()
         self.workspace.stage(proposal.edits)
         gates = self.judge.gates(self.workspace.trial)
         if touched := self._touched(proposal):
@@ -308,6 +320,8 @@ class Engine:
     def _held_out(
         self, proposal: Proposal, gates: tuple[GateResult, ...], measurement: Measurement, verdict: Verdict
     ) -> Finding:
+        if self.holdout_spent():
+            return Finding(Verdict(Status.GATE_FAILED, HOLDOUT_SPENT), gates, measurement)
         holdout = self.judge.holdout(self.workspace.trial)
         if holdout is not None:
             gates = (*gates, holdout)
@@ -317,12 +331,25 @@ class Engine:
                 verdict = Verdict(Status.GATE_FAILED, f"{holdout.name}: {holdout.reason}")
         return Finding(verdict, gates, measurement)
 
+    def holdout_spent(self) -> bool:
+        """Whether the hold-out has given as many answers in this campaign as it may: nothing can be kept."""
+        holdout = self.target.holdout
+        return holdout is not None and self.history().peeks >= holdout.peeks
+
     def _touched(self, proposal: Proposal) -> str:
         """Say what the candidate did that it must not: change files, its own too, or leave processes."""
         if left := self.judge.leftovers.get(self.workspace.trial):
             return left
-        touched = self.workspace.tampered() or self.workspace.staged_differs(proposal.edits)
+        now = self._surroundings()
+        if self.ledger.path.name in now:
+            self.ledger.cut()
+        around = [name for name in {**self._around, **now} if self._around.get(name) != now.get(name)]
+        touched = self.workspace.tampered() or self.workspace.staged_differs(proposal.edits) or around
         return f"running it changed {', '.join(touched[:3])}" if touched else ""
+
+    def _surroundings(self) -> Mapping[str, tuple[int, ...]]:
+        """Facts of what lies around the worktrees; none at `bwrap`, where only the user can change it."""
+        return self.workspace.surroundings() if self.sandbox.level == "process" else {}
 
     def _experiment(
         self, attempt: Attempt, source: Mapping[str, str], parent: str, history: History, seconds: float
@@ -466,7 +493,7 @@ def _no(status: Status, reason: str) -> Finding:
     return Finding(Verdict(status, reason))
 
 
-def _forbidden(proposal: Proposal, target: Target) -> str:
+def _forbidden(proposal: Proposal, target: Target, source: Mapping[str, str]) -> str:
     """Say what a proposal touches that it must not; empty where it is within its bounds."""
     if not proposal.edits:
         return "the proposal edits nothing"
@@ -479,6 +506,8 @@ def _forbidden(proposal: Proposal, target: Target) -> str:
             text.encode("utf-8")
         except UnicodeEncodeError:
             return f"{path}: the proposed text is not UTF-8"
+        if char := unseen(text, source[path]):
+            return f"{path}: holds {char}, which a reader of the change would not see"
     return ""
 
 

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 
 from optiloop import bench
+from optiloop.census import tests_passed
 from optiloop.decide import (
     OUT_OF_TIME,
     changes,
@@ -24,15 +27,18 @@ from optiloop.decide import (
     needs_positive,
     ratio_of,
     recheck,
+    startling,
 )
 from optiloop.errors import TargetError
 from optiloop.model import (
+    HOLDOUT,
     Baseline,
     Claim,
     Command,
     Compare,
     Gate,
     GateResult,
+    Holdout,
     Interval,
     Level,
     Measurement,
@@ -46,7 +52,7 @@ from optiloop.model import (
     Verdict,
 )
 from optiloop.parsers import MetricError, metric_line, parse, partial_lines
-from optiloop.sandbox import Outcome, Sandbox, last_line, private_folder, shown
+from optiloop.sandbox import Outcome, Sandbox, private_folder, shown
 from optiloop.stats import median_interval, robust_scale
 
 SEED = "OPTILOOP_SEED"
@@ -94,11 +100,15 @@ class Judge:
     scratch: Path
     sweep: Callable[[], None] = lambda: None
     """Cleans the folders before each command."""
+    reveal: Callable[[Path], AbstractContextManager[None]] = lambda folder: nullcontext()
+    """Lays the hold-out's files into a folder while it runs."""
     deadline: float = math.inf
     """When measuring must end, on the monotonic clock."""
     phase: str = ""
     gate_seconds: float = 0.0
     """What the baseline's gates and hold-out took."""
+    census: Mapping[str, int] = field(default_factory=dict)
+    """How many tests each gate passed on the baseline, by name: no candidate may pass fewer."""
     artifacts: dict[str, str] = field(default_factory=dict)
     sandbox: Sandbox = field(default_factory=Sandbox)
     trees: tuple[Path, ...] = ()
@@ -123,15 +133,23 @@ class Judge:
         """Ask the hold-out; None where the target has none. Proposers learn one bit of it: no reason."""
         if self.target.holdout is None:
             return None
-        self.phase = "hold-out"
-        result = self._gate(Gate("hold-out", self.target.holdout), folder)
-        return result if result.passed else replace(result, reason=_FAILED)
+        result = self._held_out(self.target.holdout, folder)
+        self.artifacts.pop(f"{HOLDOUT}.txt", None)  # what it says would tell more
+        return GateResult(HOLDOUT, result.passed, "" if result.passed else _FAILED, result.seconds)
 
-    def _gate(self, gate: Gate, folder: Path) -> GateResult:
-        outcome = self._run(gate.command, folder)
-        if not outcome.ok:
+    def _held_out(self, holdout: Holdout, folder: Path) -> GateResult:
+        self.phase = HOLDOUT
+        return self._gate(Gate(HOLDOUT, holdout.command), folder, self.reveal(folder))
+
+    def _gate(
+        self, gate: Gate, folder: Path, during: AbstractContextManager[None] | None = None
+    ) -> GateResult:
+        outcome = self._run(gate.command, folder, during=during)
+        passed = tests_passed(f"{outcome.stdout}\n{outcome.stderr}")
+        reason = outcome.failure() or _missing(passed, gate.tests or self.census.get(gate.name))
+        if reason:
             self.artifacts[f"{gate.name}.txt"] = outcome.stdout + outcome.stderr
-        return GateResult(gate.name, outcome.ok, outcome.failure(), outcome.seconds)
+        return GateResult(gate.name, not reason, reason, outcome.seconds, passed)
 
     # --- samples -----------------------------------------------------------------------------------
 
@@ -256,6 +274,8 @@ class Judge:
         self, measurement: Measurement, sides: _Sides, champion: Path, candidate: Path, commit: str
     ) -> Measurement:
         noise = self.target.metric.noise
+        if startling(measurement, self.target):
+            return self._second_look(measurement, champion, candidate)
         if noise is Noise.COSTLY and measurement.screen is None:
             screen, numbers = self.sample(candidate, secrets.randbits(48), measurement.level)
             sides.candidate.append(numbers)
@@ -275,6 +295,14 @@ class Judge:
         if _CANDIDATE in self._known:
             self._known = {commit: self._known[_CANDIDATE]}
 
+    def _second_look(self, measurement: Measurement, champion: Path, candidate: Path) -> Measurement:
+        """One more pair of what looked too good: other inputs, even of an exact metric, and other cores."""
+        number = len(measurement.audit)
+        self.phase = f"a second look, pair {number + 1}"
+        with _on_half_of_the_cores(number):
+            pair = self._pair(_Sides(), champion, candidate, seed=secrets.randbits(48))
+        return replace(measurement, audit=(*measurement.audit, pair))
+
     def _known_pair(
         self, measurement: Measurement, sides: _Sides, champion: Path, candidate: Path, commit: str
     ) -> Measurement:
@@ -287,10 +315,11 @@ class Judge:
         sides.candidate.append(numbers)
         return replace(measurement, pairs=(Pair(known, found, candidate_first=False, seed=0),))
 
-    def _pair(self, sides: _Sides, champion: Path, candidate: Path) -> Pair:
+    def _pair(self, sides: _Sides, champion: Path, candidate: Path, seed: int | None = None) -> Pair:
         """One fresh pair, seed and order drawn now: after the candidate was fixed."""
-        exact = self.target.metric.noise is Noise.DETERMINISTIC
-        seed, candidate_first = 0 if exact else secrets.randbits(48), bool(secrets.randbits(1))
+        exact, candidate_first = self.target.metric.noise is Noise.DETERMINISTIC, bool(secrets.randbits(1))
+        if seed is None:
+            seed = 0 if exact else secrets.randbits(48)
         if self.target.metric.duet:
             (holder, holder_numbers), (challenger, challenger_numbers) = self._both(
                 champion, candidate, seed, candidate_first=candidate_first
@@ -334,14 +363,15 @@ class Judge:
 
         Raises TargetError where a gate fails or a number is missing: there is nothing to improve on.
         """
+        self.census = {}
         results = [*self.gates(folder)]
-        if all(gate.passed for gate in results) and (held := self.holdout(folder)) is not None:
-            results.append(held)
+        if all(gate.passed for gate in results) and self.target.holdout is not None:
+            results.append(self._held_out(self.target.holdout, folder))
         self.gate_seconds = math.fsum(gate.seconds for gate in results)
         if failed := next((gate for gate in results if not gate.passed), None):
-            output = last_line(self.artifacts.get(f"{failed.name}.txt", ""))
-            why = output if failed.reason == _FAILED and output else failed.reason
-            raise TargetError(f"{self.target.name}: the baseline fails its own {failed.name}: {why}")
+            raise TargetError(
+                f"{self.target.name}: the baseline fails its own {failed.name}: {failed.reason}"
+            )
         sides = _Sides()
         try:
             samples, pairs = self._baseline_samples(sides, folder, other)
@@ -366,6 +396,7 @@ class Judge:
             guard_nulls={guard.metric: _guard_nulls(pairs, guard.metric) for guard in self.target.guards},
             samples=tuple(samples) if metric.noise is Noise.COSTLY else (),
             cpu_scale=None if metric.duet else _cpu_scale(pairs),
+            census={gate.name: gate.tests for gate in results if gate.tests is not None},
         )
         return baseline, {name: values[0] for name, values in sides.medians().items()}
 
@@ -427,10 +458,11 @@ class Judge:
         *,
         shown_too: tuple[Path, ...] = (),
         watch: Callable[[str], str] | None = None,
+        during: AbstractContextManager[None] | None = None,
     ) -> Outcome:
         self.sweep()
         tree = self._tree(folder)
-        with private_folder(self.scratch) as private:
+        with during or nullcontext(), private_folder(self.scratch) as private:
             outcome = self.sandbox.run(
                 command, folder, private=private, tree=tree, env=env, shown_too=shown_too, watch=watch
             )
@@ -518,6 +550,31 @@ def _spread(values: Sequence[float], *, exact: bool) -> Interval:
     return Interval(min(values), max(values)) if exact else median_interval(values)
 
 
+def _missing(passed: int | None, expected: int | None) -> str:
+    """Say that tests are missing; empty where all have passed that must. An exit code of 0 can be forged."""
+    if expected is None or (passed is not None and passed >= expected):
+        return ""
+    return f"{passed or 'no'} test{'' if passed == 1 else 's'} passed, {expected} must"
+
+
+@contextmanager
+def _on_half_of_the_cores(number: int) -> Iterator[None]:
+    """Have commands run on one half of the cores: the upper for even numbers, the lower for odd ones.
+
+    Halves and not single cores: a program may be faster for using several. Linux only.
+    """
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    if len(cores) < 2:
+        yield
+        return
+    middle = len(cores) // 2
+    os.sched_setaffinity(0, cores[:middle] if number % 2 else cores[middle:])
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, cores)
+
+
 def _phase(measurement: Measurement) -> str:
     if measurement.level is not None and measurement.screen is None:
         return "first run"
@@ -527,6 +584,7 @@ def _phase(measurement: Measurement) -> str:
 def _seconds(measurement: Measurement) -> float:
     """What the samples took; a deterministic champion's is taken once for many experiments."""
     taken = [side.seconds for pair in measurement.pairs for side in (pair.champion, pair.candidate)]
+    taken += [side.seconds for pair in measurement.audit for side in (pair.champion, pair.candidate)]
     return math.fsum(taken) + (measurement.screen.seconds if measurement.screen is not None else 0.0)
 
 

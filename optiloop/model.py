@@ -21,6 +21,10 @@ TAKES_BACK = "takes-back:"
 """The beginning of that keep's other tag: the earlier one's id follows."""
 
 
+HOLDOUT = "hold-out"
+"""The name of the hold-out among the gates of a log line."""
+
+
 class Direction(StrEnum):
     """Which way a metric gets better."""
 
@@ -78,10 +82,27 @@ class Command:
 
 @dataclass(frozen=True)
 class Gate:
-    """A command that must exit 0 before a candidate is measured."""
+    """A command that must exit 0 before a candidate is measured.
+
+    `tests` is how many tests it must report as passed; None: as many as it did for the baseline.
+    """
 
     name: str
     command: Command
+    tests: int | None = None
+
+
+@dataclass(frozen=True)
+class Holdout:
+    """A command that must exit 0 before a keep, of which candidates and proposers see as little as can be.
+
+    `files` lie in no worktree but while it runs; None: those that its command names and no other does.
+    `peeks` is how many answers one campaign gets: each tells a little of what it holds.
+    """
+
+    command: Command
+    files: tuple[str, ...] | None = None
+    peeks: int = 200
 
 
 @dataclass(frozen=True)
@@ -123,7 +144,8 @@ class Policy:
     `kappa` is the smallest effect looked for, in units of the noise. `max_pairs` bounds the samples.
     `strict` lowers alpha from test to test so that the expected share of false keeps of a whole campaign
     stays within 10 %. `simplify` also keeps what is simpler and shown to be no worse than by `margin`
-    (a share, as `min_effect`). Kept changes are measured again after every `recheck` of them.
+    (a share, as `min_effect`). Kept changes are measured again after every `recheck` of them. What looks
+    `audit` times better or more is looked at a second time before it is kept; infinity: never.
     """
 
     alpha: float = 0.01
@@ -133,6 +155,7 @@ class Policy:
     simplify: bool = False
     margin: float = 0.01
     recheck: int = 10
+    audit: float = 5.0
 
 
 @dataclass(frozen=True)
@@ -174,7 +197,7 @@ class Target:
     goal: str = ""
     gates: tuple[Gate, ...] = ()
     guards: tuple[Guard, ...] = ()
-    holdout: Command | None = None
+    holdout: Holdout | None = None
     diagnose: Command | None = None
     context: tuple[str, ...] = ()
     policy: Policy = Policy()
@@ -201,7 +224,8 @@ class Lesson:
     `result` fingerprints the whole program it proposed, `change` the definitions it changed, before
     and after; both are None where nothing was proposed. `champion` is the champion's metric at the
     time, `effect` how many times better the candidate was; None where it was not measured. `partial` is where
-    a run that was ended early stood: its share, and the metric then.
+    a run that was ended early stood: its share, and the metric then. `hypothesis` and `reason` are on one
+    line, plain and short.
     """
 
     id: str
@@ -260,7 +284,8 @@ class Brief:
     `source` maps each editable path to the champion's text, `baseline` to the text the campaign began
     with; `context` holds the read-only files shown.
     `profile` maps a name (of a function, usually) to its share of the metric, where the benchmark or
-    the diagnose command tells. `folder` holds a throw-away copy of the target. `seed` is this cycle's
+    the diagnose command tells. `diagnosis` is that command's output, plain, capped and fenced: a candidate
+    may speak in it. `folder` holds a throw-away copy of the target. `seed` is this cycle's
     randomness: the same log and seed give the same brief. `simplify` says that what is simpler and no
     worse is kept.
     """
@@ -366,7 +391,8 @@ class Measurement:
     metric in a second run, taken before a deterministic keep. `level` and `screen` belong to a costly
     metric: what was known of the champion, and the candidate's first run. `complexity` is the champion's
     and the candidate's, where simpler counts. `secondary` holds the metrics that decide nothing: name ->
-    (median of the champion's, median of the candidate's).
+    (median of the champion's, median of the candidate's). `audit` holds the pairs of the second look at a
+    candidate that looked too good.
     """
 
     pairs: tuple[Pair, ...]
@@ -378,6 +404,7 @@ class Measurement:
     screen: Sample | None = None
     complexity: tuple[int, int] | None = None
     rule: Rule | None = None
+    audit: tuple[Pair, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -414,12 +441,16 @@ class Verdict:
 
 @dataclass(frozen=True)
 class GateResult:
-    """What one gate said; `reason` is empty where it passed."""
+    """What one gate said; `reason` is empty where it passed.
+
+    `tests` is how many tests passed, None where its output does not tell.
+    """
 
     name: str
     passed: bool
     reason: str
     seconds: float
+    tests: int | None = None
 
 
 @dataclass(frozen=True)
@@ -473,7 +504,7 @@ class Baseline:
     `value` is the metric's median, `nulls` the gains of equal code per pair, `guard_nulls` the same of each
     guarded number, `scale` the robust standard deviation of `nulls` (None where pairs alone do not decide),
     `seconds` what one sample took, `cpu_scale` the noise that CPU time would have had, where it was seen.
-    `samples` are a costly metric's runs.
+    `samples` are a costly metric's runs. `census` is how many tests passed, by gate.
     """
 
     commit: str
@@ -484,6 +515,7 @@ class Baseline:
     guard_nulls: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     samples: tuple[Sample, ...] = ()
     cpu_scale: float | None = None
+    census: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -97,6 +97,7 @@ def as_json(experiment: Experiment) -> dict[str, Any]:
                 "passed": gate.passed,
                 "reason": gate.reason,
                 "seconds": round(gate.seconds, 4),
+                **_present("tests", gate.tests),
             }
             for gate in experiment.gates
         ],
@@ -124,21 +125,23 @@ def _measurement_json(measurement: Measurement | None) -> dict[str, Any] | None:
     return {
         "scale": measurement.scale,
         "confirmed": measurement.confirmed,
-        "pairs": [
-            {
-                "champion": sample_json(pair.champion),
-                "candidate": sample_json(pair.candidate),
-                "candidate_first": pair.candidate_first,
-                "seed": pair.seed,
-            }
-            for pair in measurement.pairs
-        ],
+        "pairs": list(map(_pair_json, measurement.pairs)),
         "secondary": {name: list(values) for name, values in measurement.secondary.items()},
         **_present("scales", dict(measurement.scales)),
         **_present("level", _level_json(measurement.level)),
         **_present("screen", None if measurement.screen is None else sample_json(measurement.screen)),
         **_present("complexity", list(measurement.complexity or ())),
         **_present("rule", _rule_json(measurement.rule)),
+        **_present("audit", list(map(_pair_json, measurement.audit))),
+    }
+
+
+def _pair_json(pair: Pair) -> dict[str, Any]:
+    return {
+        "champion": sample_json(pair.champion),
+        "candidate": sample_json(pair.candidate),
+        "candidate_first": pair.candidate_first,
+        "seed": pair.seed,
     }
 
 
@@ -179,6 +182,7 @@ def _rule_json(rule: Rule | None) -> dict[str, Any] | None:
         "kappa": policy.kappa,
         "max_pairs": policy.max_pairs,
         **_present("margin", policy.margin if policy.simplify else None),
+        **_present("audit", policy.audit if math.isfinite(policy.audit) else None),
     }
 
 
@@ -202,7 +206,7 @@ def _experiment(found: Mapping[str, Any]) -> Experiment:
         change=found["change"],
         diff=found["diff"],
         gates=tuple(
-            GateResult(gate["name"], gate["passed"], gate["reason"], gate["seconds"])
+            GateResult(gate["name"], gate["passed"], gate["reason"], gate["seconds"], gate.get("tests"))
             for gate in found["gates"]
         ),
         measurement=_measurement(found["measurement"]),
@@ -224,13 +228,9 @@ def interval_of(found: Mapping[str, Any] | None) -> Interval | None:
 def _measurement(found: Mapping[str, Any] | None) -> Measurement | None:
     if found is None:
         return None
-    pairs = tuple(
-        Pair(sample_of(pair["champion"]), sample_of(pair["candidate"]), pair["candidate_first"], pair["seed"])
-        for pair in found["pairs"]
-    )
     complexity, screen = found.get("complexity"), found.get("screen")
     return Measurement(
-        pairs,
+        tuple(map(_pair, found["pairs"])),
         found["scale"],
         found["confirmed"],
         secondary={name: (values[0], values[1]) for name, values in found["secondary"].items()},
@@ -239,7 +239,13 @@ def _measurement(found: Mapping[str, Any] | None) -> Measurement | None:
         screen=None if screen is None else sample_of(screen),
         complexity=None if complexity is None else (complexity[0], complexity[1]),
         rule=_rule(found.get("rule")),
+        audit=tuple(map(_pair, found.get("audit", ()))),
     )
+
+
+def _pair(found: Mapping[str, Any]) -> Pair:
+    sides = sample_of(found["champion"]), sample_of(found["candidate"])
+    return Pair(*sides, found["candidate_first"], found["seed"])
 
 
 def sample_of(found: Mapping[str, Any]) -> Sample:
@@ -267,5 +273,6 @@ def _rule(found: Mapping[str, Any] | None) -> Rule | None:
         max_pairs=found["max_pairs"],
         simplify=margin is not None,
         margin=standard.margin if margin is None else margin,
+        audit=found.get("audit", math.inf),
     )
     return Rule(Noise(found["noise"]), found["min_effect"], Compare(found["compare"]), policy)

@@ -6,6 +6,7 @@ ignored is worse than none.
 
 from __future__ import annotations
 
+import ast
 import difflib
 import importlib.util
 import math
@@ -14,7 +15,7 @@ import reprlib
 import shutil
 import sys
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import entry_points
 from pathlib import Path, PurePosixPath
@@ -22,6 +23,7 @@ from typing import Any, TypeVar
 
 from optiloop.errors import TargetError, UsageError
 from optiloop.model import (
+    HOLDOUT,
     Budget,
     Command,
     Compare,
@@ -29,6 +31,7 @@ from optiloop.model import (
     Direction,
     Gate,
     Guard,
+    Holdout,
     Metric,
     Noise,
     Policy,
@@ -36,6 +39,7 @@ from optiloop.model import (
     Target,
 )
 from optiloop.parsers import MetricError, parse
+from optiloop.sandbox.command import shown
 
 T = TypeVar("T")
 
@@ -45,6 +49,8 @@ _UNITS = {"ms": 0.001, "s": 1.0, None: 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kKMGT]?)(i?)B?\s*")
 _THOUSANDS = {"": 0, "k": 1, "K": 1, "M": 2, "G": 3, "T": 4}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_JUDGES = frozenset({"target.toml", "target.py", "conftest.py", "sitecustomize.py", "usercustomize.py"})
+"""Files that say how a candidate is judged, or are run before it is."""
 _DEFAULT_TIMEOUT = Seconds(60.0)
 _METRIC_FIELDS = (
     *("name", "unit", "direction", "command", "timeout", "env"),
@@ -93,6 +99,33 @@ def load_target(folder: Path | str) -> Target:
     if (root / "target.py").is_file():
         return _checked(_from_python(root / "target.py"), root / "target.py")
     raise TargetError(f"{folder}: no target.toml or target.py there; `optiloop new NAME` writes one")
+
+
+def forgeable(target: Target) -> str:
+    """Name the metric's program that imports the candidate, or is it: then its number can be forged.
+
+    Empty where that is not seen: only Python scripts among the command's words are looked into.
+    """
+    line = target.metric.command.line
+    candidates = {PurePosixPath(path).stem for path in target.editable}
+    for word in line.split() if isinstance(line, str) else line:
+        script = target.root / word
+        if word in target.editable or (word.endswith(".py") and _imports(script) & candidates):
+            return word
+    return ""
+
+
+def _imports(script: Path) -> set[str]:
+    """The last names of the modules that a script imports; none where it cannot be read."""
+    try:
+        nodes = list(ast.walk(ast.parse(script.read_bytes())))
+    except (OSError, SyntaxError, ValueError):
+        return set()
+    found = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    for node in nodes:
+        if isinstance(node, ast.ImportFrom):
+            found |= {node.module or "", *(alias.name for alias in node.names)}
+    return {name.rpartition(".")[2] for name in found}
 
 
 def builtins_folder() -> Path:
@@ -155,6 +188,9 @@ class _Table:
         if type(value) is not kind:
             raise self.error(f"{key} must be {_KINDS[kind]}, not {_shown(value)}")
         return value
+
+    def has(self, key: str) -> bool:
+        return key in self._values
 
     def need(self, key: str, kind: type[T]) -> T:
         value = self.take(key, kind)
@@ -313,7 +349,7 @@ def _from_toml(file: Path) -> Target:
         gates=tuple(_gate(table, number) for number, table in enumerate(top.tables("gate"), 1)),
         metric=_metric(top),
         guards=tuple(_guard(table) for table in top.tables("guard")),
-        holdout=_lone_command(top.table("holdout")),
+        holdout=_holdout(top.table("holdout")),
         diagnose=_lone_command(top.table("diagnose")),
         policy=_policy(top.table("policy")),
         budget=_budget(top.table("budget")),
@@ -331,7 +367,11 @@ def _files_per_change(top: _Table) -> int:
 
 
 def _gate(table: _Table, number: int) -> Gate:
-    gate = Gate(table.take("name", str) or f"gate {number}", table.command())
+    gate = Gate(table.take("name", str) or f"gate {number}", table.command(), table.take("tests", int))
+    if gate.tests is not None and gate.tests < 1:
+        raise table.error(f"tests must be 1 or more, not {gate.tests}: how many the gate must pass")
+    if gate.name == HOLDOUT:
+        raise table.error(f"name {HOLDOUT!r} is taken by [holdout]")
     table.done()
     return gate
 
@@ -393,6 +433,17 @@ def _lone_command(table: _Table | None) -> Command | None:
     return command
 
 
+def _holdout(table: _Table | None) -> Holdout | None:
+    if table is None:
+        return None
+    files = table.texts("files") if table.has("files") else None
+    peeks, command = table.take("peeks", int), table.command()
+    if peeks is not None and peeks < 1:
+        raise table.error(f"peeks must be 1 or more, not {peeks}: how often a campaign may ask")
+    table.done()
+    return Holdout(command, files, peeks or Holdout(command).peeks)
+
+
 def _policy(table: _Table | None) -> Policy:
     if table is None:
         return Policy()
@@ -402,6 +453,9 @@ def _policy(table: _Table | None) -> Policy:
         raise table.error(f"alpha must lie between 0 and 0.5, not {alpha}")
     if kappa is not None and not (math.isfinite(kappa) and kappa > 0):
         raise table.error(f"kappa must be more than 0, not {kappa}")
+    audit = table.take("audit", float)
+    if audit is not None and not audit > 1:
+        raise table.error(f"audit must be more than 1, not {audit}: how many times better is looked at again")
     for key, count in (("max_pairs", max_pairs), ("recheck", again)):
         if count is not None and count < 1:
             raise table.error(f"{key} must be 1 or more, not {count}")
@@ -414,6 +468,7 @@ def _policy(table: _Table | None) -> Policy:
         simplify=table.take("simplify", bool) or False,
         margin=_share(table, "margin", standard.margin),
         recheck=again or standard.recheck,
+        audit=audit or standard.audit,
     )
     if policy.simplify and policy.margin == 0:
         raise table.error("margin must be more than 0: that a change costs nothing at all cannot be shown")
@@ -496,7 +551,34 @@ def _checked(target: Target, file: Path) -> Target:
     result = target.metric.options.get("file")
     if result is not None and (PurePosixPath(result).is_absolute() or ".." in PurePosixPath(result).parts):
         raise TargetError(f"{file}: [metric] file {result!r} lies outside the target's folder")
-    return target
+    return _with_hidden_files(target, file)
+
+
+def _with_hidden_files(target: Target, file: Path) -> Target:
+    """The target with the files of its hold-out named."""
+    held = target.holdout
+    if held is None:
+        return target
+    files = tuple(_only_named_by(held.command, target)) if held.files is None else held.files
+    for path in files:
+        pure = PurePosixPath(path)
+        if pure.is_absolute() or ".." in pure.parts or not (target.root / path).exists():
+            raise TargetError(f"{file}: [holdout] file {path!r} is not there; name files beside it")
+        if path in target.editable or path in target.context:
+            raise TargetError(f"{file}: [holdout] file {path!r} is shown to proposers: take it off one list")
+    return replace(target, holdout=replace(held, files=files))
+
+
+def _only_named_by(command: Command, target: Target) -> Iterator[str]:
+    """The target's files among a command's words that no other command speaks of."""
+    others = [*(gate.command for gate in target.gates), target.metric.command, target.diagnose]
+    said = " ".join(shown(other.line) for other in others if other is not None)
+    for word in command.line.split() if isinstance(command.line, str) else command.line:
+        path = PurePosixPath(word)
+        named = re.search(rf"(?<!\w){re.escape(path.stem)}(?!\w)", said) if path.stem else True
+        inside = not path.is_absolute() and ".." not in path.parts and (target.root / path).exists()
+        if inside and not named and word not in (*target.editable, *target.context):
+            yield word
 
 
 def _ask_parser(metric: Metric, file: Path) -> None:
@@ -515,7 +597,7 @@ def _inside(root: Path, path: str, key: str, file: Path) -> None:
         raise TargetError(f"{file}: {key} file {path!r} lies outside the target's folder")
     if not (root / path).is_file():
         raise TargetError(f"{file}: {key} file {path!r} is not there; name files that lie beside it")
-    if key == "editable" and pure.name in ("target.toml", "target.py"):
+    if key == "editable" and pure.name in _JUDGES:
         raise TargetError(f"{file}: {path!r} is the judge; it cannot be editable")
     if key == "editable" and not _is_text(root / path):
         raise TargetError(f"{file}: editable file {path!r} is not UTF-8 text; optiloop edits text")

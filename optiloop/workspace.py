@@ -79,12 +79,20 @@ class Workspace:
     """The branch and the worktrees of one campaign. Open it under `locked`."""
 
     def __init__(
-        self, place: Place, name: str, editable: tuple[str, ...], *, produced: tuple[str, ...] = ()
+        self,
+        place: Place,
+        name: str,
+        editable: tuple[str, ...],
+        *,
+        produced: tuple[str, ...] = (),
+        held_out: tuple[str, ...] = (),
     ) -> None:
         self.place = place
         self.editable = editable
         self.produced = produced
         """Files that the target's commands write anew each time: never part of a snapshot."""
+        self.held_out = held_out
+        """Files and folders that lie in a worktree only while they are `revealed`."""
         self.branch = f"optiloop/{name}"
         self.root_commit = ""
         self._ref = place.git_dir / "refs" / "heads" / "optiloop" / name
@@ -315,7 +323,16 @@ class Workspace:
                 continue
             if _content(self.place.top / file) != _content(self._tree("base") / file):
                 differing.append(inside)
-        return differing
+        return differing + self._held_out_differs()
+
+    def _held_out_differs(self) -> list[str]:
+        """Files of the hold-out that the checkout has otherwise than the campaign."""
+        if not self.held_out:
+            return []
+        with disk(self.scratch), tempfile.TemporaryDirectory(dir=self.scratch) as folder:
+            self._write_held_out(Path(folder))
+            files = sorted(name for name in _manifest(Path(folder)) if not name.endswith("/"))
+            return [name for name in files if _content(self.place.top / name) != _content(Path(folder, name))]
 
     # --- one cycle ---------------------------------------------------------------------------------
 
@@ -383,6 +400,18 @@ class Workspace:
                 f for f, facts in self._pristine[tree].items() if f not in staged and now.get(f) != facts
             ]
         return sorted(set(changed))
+
+    def surroundings(self) -> Manifest:
+        """Facts of what lies around the worktrees and must stay as it is while a candidate runs.
+
+        The log, the small files beside it, git's configuration and hooks. At `bwrap` nothing reaches them.
+        """
+        git, facts = self.place.git_dir, Manifest()
+        files = [*self.place.home.glob("*.json*"), git / "config", *(git / "hooks").glob("*")]
+        for file in files:
+            with suppress(FileNotFoundError):
+                facts[file.name] = _facts(file.lstat())
+        return facts
 
     def sweep(self) -> None:
         """Remove what running a command left beside the files of either worktree.
@@ -454,7 +483,37 @@ class Workspace:
         if not self._reset_in_place(folder, head):
             self._remove_tree(tree)
             self._git("worktree", "add", "--quiet", "--force", "--force", "--detach", str(folder), head)
+        self._conceal(folder)
         self._pristine[tree] = _manifest(folder)
+
+    @contextmanager
+    def revealed(self, folder: Path) -> Iterator[None]:
+        """Lay the hold-out's files into the worktree that holds `folder`, for as long as it runs."""
+        tree = next(tree for tree in self.trees if folder.is_relative_to(tree))
+        with disk(tree):
+            self._write_held_out(tree)
+        try:
+            yield
+        finally:
+            with disk(tree):
+                self._conceal(tree)
+
+    def _write_held_out(self, tree: Path) -> None:
+        if self.held_out:
+            paths = [f":(top,literal){self._full(path)}" for path in self.held_out]
+            own = {"GIT_INDEX_FILE": str(self.scratch / "held-out.index")}  # not the user's
+            source = f"--source={self.root_commit}"
+            self._git("restore", source, "--worktree", "--", *paths, env=own, work_tree=tree)
+
+    def _conceal(self, tree: Path) -> None:
+        for path in self.held_out:
+            file = tree / self._full(path)
+            if not _is_reached_plainly(file.parent, tree):
+                continue  # a link leads elsewhere; restore() mends it
+            if file.is_dir() and not file.is_symlink():
+                _force_remove(file)
+            else:
+                file.unlink(missing_ok=True)
 
     def _reset_in_place(self, folder: Path, head: str) -> bool:
         admin = self._admin(folder.name)
@@ -626,9 +685,13 @@ def _replace(path: Path, content: bytes, like: Path) -> None:
 
 def _is_own(file: Path, tree: Path) -> bool:
     """Whether a path is a plain file of this worktree, and reached through no link."""
-    return file.is_file() and os.path.realpath(file) == os.path.join(
-        os.path.realpath(tree.parent), file.relative_to(tree.parent)
-    )
+    return file.is_file() and _is_reached_plainly(file, tree)
+
+
+def _is_reached_plainly(path: Path, tree: Path) -> bool:
+    """Whether a path below a worktree is reached through no link."""
+    below = os.path.join(os.path.realpath(tree.parent), path.relative_to(tree.parent))
+    return os.path.realpath(path) == os.path.normpath(below)
 
 
 def _force_remove(folder: Path) -> None:

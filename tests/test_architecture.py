@@ -16,7 +16,7 @@ PACKAGE = Path(__file__).parents[1] / "optiloop"
 ROWS = (
     ("",),  # optiloop/__init__.py: the version; its public names are imported on first use
     ("model", "errors"),
-    ("complexity", "diff", "record", "redact", "stats"),
+    ("census", "complexity", "diff", "record", "redact", "stats", "untrusted"),
     ("decide",),
     ("memory",),
     ("report",),
@@ -41,6 +41,7 @@ ROWS = (
 PURE = (
     "model",
     "errors",
+    "census",
     "complexity",
     "stats",
     "decide",
@@ -53,6 +54,7 @@ PURE = (
     "stopping",
     "knobs",
     "swaps",
+    "untrusted",
 )
 WORLD = {
     "os",

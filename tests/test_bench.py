@@ -5,10 +5,12 @@ Drivers run as programs of their own, as in a target, because `bench.worker` cha
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 from textwrap import dedent
 
 import pytest
@@ -36,7 +38,13 @@ DRIVER = """
 """
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
-nobody = pytest.mark.skipif(os.geteuid() == 0, reason="root is not kept out")
+
+
+def landlock_version() -> int:
+    return ctypes.CDLL(None).syscall(444, None, 0, 1) if sys.platform == "linux" else 0
+
+
+landlock = pytest.mark.skipif(landlock_version() < 6, reason="needs Landlock 6, Linux 6.12")
 
 
 @pytest.fixture
@@ -205,6 +213,10 @@ FAILURES = {
     "exit at call": ("import sys\ndef total(n): sys.exit(0)", "total: raised SystemExit: 0"),
     "hard exit": ("import os\ndef total(n): os._exit(0)", "total: the worker died"),
     "syntax error": ("def total(n) return", "import: raised SyntaxError"),
+    "derived from int": (
+        "class N(int): pass\ndef total(n): return N(sum(n))",
+        "total: raised ValueError: unmar",
+    ),
     "deep recursion": ("def total(n): return total(n)", "total: raised RecursionError"),
     "shouting": (
         "def total(n): raise ValueError('x\\nMETRIC combined_us=1\\n' * 99)",
@@ -374,12 +386,13 @@ def test_work_after_the_answer_is_billed(bench):
 @pytest.mark.parametrize(
     "start",
     [
+        "signal.signal(signal.SIGCHLD, signal.SIG_IGN); os.fork() or os._exit(0); time.sleep(0.1)",
         "threading.Thread(target=time.sleep, args=(99,), daemon=True).start()",
         "os.fork() or time.sleep(99)",
         "os.waitpid(os.fork() or os._exit(0), 0)",
         "os.fork() or (os.fork() and os._exit(0)) or os.setsid() or time.sleep(99)",
     ],
-    ids=["thread", "child", "child that has ended", "daemon"],
+    ids=["child that nobody waits for", "thread", "child", "child that has ended", "daemon"],
 )
 def test_threads_and_processes_are_noticed(bench, where, start):
     """As root by looking; others cannot even start them."""
@@ -388,7 +401,9 @@ def test_threads_and_processes_are_noticed(bench, where, start):
         if where == "import"
         else f"def total(n):\n    {start}\n    time.sleep(.1)\n    return sum(n)\n"
     )
-    result = bench("import os, threading, time\n" + begin + dedent(HONEST if where == "import" else ""))
+    result = bench(
+        "import os, signal, threading, time\n" + begin + dedent(HONEST if where == "import" else "")
+    )
     forbidden = (f"{where}: raised BlockingIOError", f"{where}: raised RuntimeError: can't start new thread")
     assert_refused(result, f"{where}: the worker started threads or processes", *forbidden)
 
@@ -397,12 +412,49 @@ def test_the_worker_is_not_told_the_seed(bench):
     assert bench("import os\nassert 'OPTILOOP_SEED' not in os.environ\n" + dedent(HONEST)).returncode == 0
 
 
-@linux
-@nobody
+@landlock
 @pytest.mark.parametrize("name", ["environ", "mem", "fd/1"])
 def test_the_driver_is_closed_to_the_worker(bench, name):
     peek = f"import os\nopen(f'/proc/{{os.getppid()}}/{name}', 'r+b' if {name!r} != 'environ' else 'rb')\n"
     assert_refused(bench(peek + dedent(HONEST)), "import: raised PermissionError")
+
+
+OUTSIDE = {
+    "the judge": "open('benchmark.py')",
+    "its folder": "os.listdir('.')",
+    "a new file": "open('shadow.py', 'w')",
+    "itself": "open('candidate.py', 'a')",
+    "a link": "os.symlink('candidate.py', 'shadow.py')",
+    "another name": "os.rename('candidate.py', 'shadow.py')",
+    "a memo": "open('/tmp/optiloop-memo', 'w')",
+    "shared memory": "open('/dev/shm/optiloop-memo', 'w')",
+    "home": "os.listdir(os.path.expanduser('~'))",
+    "the network": "socket.create_connection(('127.0.0.1', 9), 1)",
+    "the driver": "os.kill(os.getppid(), 0)",
+}
+
+
+@landlock
+@pytest.mark.parametrize("reach", OUTSIDE.values(), ids=OUTSIDE)
+def test_the_worker_reads_and_writes_nothing_of_others(bench, reach):
+    result = bench(f"import os, socket\n{reach}\n{dedent(HONEST)}")
+    assert_refused(result, "import: raised PermissionError", "import: raised OSError: [Errno 18]")
+
+
+@landlock
+def test_a_driver_may_show_the_worker_more(bench, tmp_path):
+    (tmp_path / "table.txt").write_text("7")
+    driver = """
+        from optiloop import bench
+        with bench.worker("candidate.py", readable=["table.txt"]) as worker:
+            worker.expect("f", [], lambda: 7)
+    """
+    result = bench("def f(): return int(open('table.txt').read())", driver=driver)
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_what_is_installed_can_be_imported(bench):
+    assert bench(f"import json, ctypes, pytest, optiloop\n{dedent(HONEST)}").returncode == 0
 
 
 def test_a_stale_bytecode_file_is_not_run(bench, tmp_path):
@@ -427,9 +479,19 @@ def test_the_targets_other_files_cannot_be_imported(bench, tmp_path):
 
 
 def test_no_worker_is_left_behind(bench, tmp_path):
-    bench("import os, time\nopen('pid', 'w').write(str(os.getpid()))\ntime.sleep(99)", timeout=0.5)
-    with pytest.raises(ProcessLookupError):
-        os.kill(int((tmp_path / "pid").read_text()), 0)
+    code = "import os, time\nassert os.getcwd() == FOLDER\ntime.sleep(99)".replace(
+        "FOLDER", repr(str(tmp_path))
+    )
+    assert_refused(bench(code, timeout=0.5), "import: no answer within 0.5 s")
+    folders = {link: os.readlink(link) for link in Path("/proc").glob("[0-9]*/cwd") if _readable(link)}
+    assert str(tmp_path) not in folders.values()
+
+
+def _readable(link: Path) -> bool:
+    try:
+        return bool(os.readlink(link))
+    except OSError:
+        return False
 
 
 # --- targets that are set up wrong ----------------------------------------------------------------------

@@ -496,6 +496,18 @@ def test_check_advises(tmp_path, score, advice):
     assert all(word in line for word, line in zip(advice, said, strict=True)), said
 
 
+def test_check_tells_of_a_number_that_can_be_forged(tmp_path):
+    folder = write_toy(tmp_path / "toy", score="true")
+    (folder / "bench.py").write_text("import value\nprint('METRIC score=3')\n")
+    (folder / "value.py").write_text("")
+    toml = (folder / "target.toml").read_text()
+    toml = re.sub(r"editable = .*", 'editable = ["value.py"]', toml)
+    (folder / "target.toml").write_text(
+        re.sub(r"(\[metric\](?s:.*?)command = ).*", r'\1"python bench.py"', toml)
+    )
+    assert "bench.py runs the candidate in its own process" in call("check", "toy", here=tmp_path).out
+
+
 @pytest.mark.parametrize("template", ["command", "python"])
 def test_a_new_target_runs_as_it_is_to_a_first_keep(tmp_path, template):
     said = call("new", "mine", "--template", template, here=tmp_path)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from optiloop.decide import decide, gains
+from optiloop.decide import decide, gains, startling
 from optiloop.model import (
     Command,
     Direction,
@@ -28,6 +29,7 @@ from optiloop.model import (
 )
 
 SCALE = 0.02
+UNAUDITED = Policy(audit=math.inf)
 
 
 def target(
@@ -39,7 +41,7 @@ def target(
     min_effect: float = 0.005,
 ) -> Target:
     metric = Metric("m", Command("true"), direction, noise=noise, min_effect=min_effect)
-    return Target("t", Path("t"), ("a.py",), metric, guards=guards, policy=policy or Policy())
+    return Target("t", Path("t"), ("a.py",), metric, guards=guards, policy=policy or UNAUDITED)
 
 
 def pair(champion: float, candidate: float, **others: tuple[float, float]) -> Pair:
@@ -332,3 +334,59 @@ def test_a_guard_does_not_turn_a_discard_into_anything_else() -> None:
     verdict = decide(worse, target(Noise.DETERMINISTIC, guards=GUARDS))
     assert verdict is not None
     assert verdict.reason.startswith("worse")
+
+
+# --- a second look at a jump -------------------------------------------------------------------------
+
+
+def jumped(claimed: float, *again: float, audit: float = 5.0) -> Verdict | None:
+    """A verdict on a candidate that looked `claimed` times better, and `again` in its second look."""
+    subject = target(policy=Policy(audit=audit))
+    looked = tuple(pair(found, 1.0) for found in again)
+    return decide(replace(of_gains([math.log(claimed)] * 10), audit=looked), subject)
+
+
+def test_what_is_no_jump_needs_no_second_look() -> None:
+    found = jumped(4.9)
+    assert found is not None
+    assert found.kept
+    assert "audit" not in found.reason
+    assert jumped(1000, audit=math.inf) is not None
+
+
+def test_a_jump_is_not_kept_without_a_second_look() -> None:
+    for looks in ((), (100.0,), (100.0,) * 3):
+        assert jumped(100.0, *looks) is None
+
+
+def test_a_jump_that_is_shown_again_is_kept() -> None:
+    found = jumped(100.0, 90.0, 110.0, 100.0, 12.0)
+    assert found is not None
+    assert found.kept
+    assert found.reason.endswith("; audited: 95x in 4 pairs on other inputs and cores")
+    assert found.effect == pytest.approx(100.0)
+
+
+@pytest.mark.parametrize("again", [9.9, 1.0, 0.5])
+def test_a_jump_that_shrinks_is_discarded(again: float) -> None:
+    found = jumped(100.0, *[again] * 4)
+    assert found is not None
+    assert (found.status, found.effect) == (Status.DISCARD, pytest.approx(again))
+    assert found.reason == f"audit: 100x at first, {again:.4g}x in 4 pairs on other inputs and cores"
+
+
+def test_a_jump_to_what_does_not_compare_is_discarded() -> None:
+    subject = target(Noise.DETERMINISTIC, policy=Policy())
+    claimed = replace(exact(100, 1, confirmed=True), audit=(pair(100, -1), pair(100, -1)))
+    found = decide(claimed, subject)
+    assert found is not None
+    assert (
+        found.reason == "audit: 100x at first, no number that compares in 2 pairs on other inputs and cores"
+    )
+
+
+def test_only_a_keep_that_lacks_its_second_look_is_startling() -> None:
+    subject = target(policy=Policy())
+    for gain, expected in ((math.log(100), True), (math.log(2), False), (-1.0, False)):
+        assert startling(of_gains([gain] * 10), subject) is expected
+    assert not startling(of_gains([math.log(100)] * 2), subject)

@@ -114,7 +114,7 @@ def test_a_change_that_no_longer_pays_is_taken_out_where_simpler_counts(tmp_path
         assert "X=7" not in opened.workspace.source()["value.sh"]
         standing = [keep.id for keep in opened.history().standing]
     last = done[-1]
-    assert outcomes([last]) == [("evolve", "without: A=1\nX=7", Status.KEEP)]
+    assert outcomes([last]) == [("evolve", "without: A=1 X=7", Status.KEEP)]
     assert last.tags == (f"{TAKES_BACK}{done[0].id}",)
     assert standing == [done[1].id, last.id], "what was taken out stands no longer; what took it out does"
 

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from optiloop.decide import rule_of
 from optiloop.errors import LedgerError, ProposerError, TargetError, WorkspaceError
 from optiloop.ledger import Ledger
 from optiloop.loop import Engine
-from optiloop.model import Brief, Cost, Direction, Experiment, Proposal, Proposer, Status, Target
+from optiloop.model import Brief, Cost, Direction, Experiment, Policy, Proposal, Proposer, Status, Target
 from optiloop.proposers.replay import Replay
 from optiloop.record import decode
+from optiloop.report.redecide import redecided
 from optiloop.targets import load_target
 from optiloop.testing import TOY_EDITABLE, TOY_SCORE, ScriptedProposer, toy_text, write_toy_target
+from optiloop.untrusted import fenced
+from optiloop.verify import verified
 
 Script = str | Proposal | ProposerError
 MAXIMISE = 'noise = "deterministic"\nmin_effect = 0.0\ndirection = "maximize"\n'
@@ -75,6 +81,9 @@ class Toy:
             assert engine.workspace.tampered() == []
             assert engine.workspace.head() == (found.commit or engine.workspace.root_commit)
         return found
+
+    def opened(self) -> AbstractContextManager[Engine]:
+        return Engine.opened(self.target, ScriptedProposer())
 
     def log(self) -> list[Experiment]:
         return list(Ledger(self.home / "experiments.jsonl").new())
@@ -444,6 +453,131 @@ def test_a_candidate_that_touches_the_judge_in_the_hold_out(tmp_path: Path) -> N
     assert (found.status, found.reason) == (Status.VIOLATION, "running it changed gate.sh")
 
 
+UNSEEN = 'for f in holdout.sh answers/1; do [ ! -e $f ] || { echo "it sees $f" >&2; exit 1; }; done\n'
+
+
+def test_the_hold_out_lies_nowhere_but_while_it_runs(tmp_path: Path) -> None:
+    """Not in the worktrees of gate, metric and diagnosis, nor in the folder that proposers are given."""
+    held = (
+        '[holdout]\ncommand = ["/bin/sh", "holdout.sh"]\nfiles = ["holdout.sh", "answers"]\n'
+        '[diagnose]\ncommand = "ls"\n'
+    )
+    files = {"gate.sh": UNSEEN, "holdout.sh": ". ./value.sh\ncat answers/1\n"}
+    folder = write_toy_target(tmp_path / "toy", score=UNSEEN + TOY_SCORE, more=held, files=files)
+    (folder / "answers").mkdir()
+    (folder / "answers" / "1").write_text("42")
+    seen: list[str] = []
+
+    class Looking(ScriptedProposer):
+        def propose(self, brief: Brief) -> Proposal | None:
+            seen.extend((brief.diagnosis, *map(str, brief.folder.rglob("*"))))
+            return super().propose(brief)
+
+    toy = Toy(folder)
+    found = toy.run_proposer(Looking(toy_text(90), toy_text(80)))
+    assert [e.status for e in found] == [Status.KEEP, Status.KEEP]
+    assert seen
+    assert not [name for name in seen if "holdout" in name or "answers" in name]
+    assert not (toy.home / "trial" / "holdout.sh").exists()
+    (folder / "answers" / "1").write_text("43")
+    with pytest.raises(WorkspaceError, match=r"answers/1 changed since"), toy.opened() as engine:
+        engine.notes()
+
+
+def test_what_a_hold_out_says_is_kept_nowhere(tmp_path: Path) -> None:
+    files = {"holdout.sh": ". ./value.sh\n[ $VALUE = 100.0 ] || { echo 'secret 42'; exit 1; }\n"}
+    toy = Toy(write_toy_target(tmp_path / "toy", value=100.0, more=HELD_OUT, files=files))
+    assert toy.one(toy_text(90)).status is Status.GATE_FAILED
+    assert not [file for file in toy.home.rglob("*") if file.is_file() and b"secret" in file.read_bytes()]
+
+
+def test_a_hold_out_answers_only_so_often(tmp_path: Path) -> None:
+    more = f"{HELD_OUT}peeks = 2\n"
+    toy = Toy(write_toy_target(tmp_path / "toy", more=more, files={"holdout.sh": "exit 0\n"}))
+    found = toy.run(toy_text(90), toy_text(110), toy_text(80), toy_text(70))
+    assert [e.status for e in found] == [Status.KEEP, Status.DISCARD, Status.KEEP, Status.GATE_FAILED]
+    assert found[-1].reason.startswith("the hold-out has given all its answers")
+    assert [gate.name for gate in found[-1].gates] == ["digits"]
+    toml = toy.folder / "target.toml"
+    toml.write_text(toml.read_text().replace("peeks = 2", "peeks = 9"))
+    script = (toy_text(90), toy_text(110), toy_text(80), toy_text(70), toy_text(70))
+    assert [e.status for e in toy.run(*script)] == [Status.KEEP]
+
+
+AROUND = {
+    "the log": ("experiments.jsonl", "echo '{}' >> LOG/experiments.jsonl"),
+    "the log's first line": ("experiments.jsonl", "printf x | dd of=LOG/experiments.jsonl conv=notrunc 2>&1"),
+    "the baseline": ("baseline.json", "rm LOG/baseline.json"),
+    "git's configuration": ("config", "printf '[core]\\npager = sh\\n' >> LOG/repository.git/config"),
+    "a hook": ("post-checkout", "echo 'exit 0' > LOG/repository.git/hooks/post-checkout"),
+}
+
+
+@pytest.mark.parametrize("name", AROUND)
+def test_a_candidate_that_touches_what_lies_around(toy: Toy, name: str) -> None:
+    """At `process` it can; it is found out all the same."""
+    file, line = AROUND[name]
+    toy.one(toy_text(110))
+    script = (toy_text(110), f"{line.replace('LOG', str(toy.home))}\nVALUE=90\n")
+    found = toy.run(*script)
+    assert [(e.status, e.reason) for e in found] == [(Status.VIOLATION, f"running it changed {file}")]
+
+
+# --- a second look at a jump ---------------------------------------------------------------------------
+
+
+def cheap_at_first(tmp_path: Path, runs: int) -> str:
+    """A candidate that counts its runs in a file, and is ten times better in the first of them."""
+    count = tmp_path / "count"
+    return (
+        f"N=$(cat {count} 2>/dev/null || echo 0)\necho $((N + 1)) > {count}\n"
+        f"VALUE=100\n[ $N -lt {runs} ] && VALUE=10 || true\n"
+    )
+
+
+def test_a_jump_that_a_second_look_does_not_show_is_discarded(tmp_path: Path) -> None:
+    """Gate, sample and confirmation see the cheap value: what was decided so far would be a keep."""
+    toy = Toy(write_toy_target(tmp_path / "toy", value=100.0))
+    found = toy.one(cheap_at_first(tmp_path, 3))
+    assert found.status is Status.DISCARD
+    assert found.reason == "audit: 10x at first, 1x in 2 pairs on other inputs and cores"
+    measured = found.measurement
+    assert measured is not None
+    assert measured.pairs[0].candidate.values == {"score": 10.0}
+    assert [pair.candidate.values for pair in measured.audit] == [{"score": 100.0}] * 2
+    (again,) = redecided([found], toy.target)
+    assert again.same
+    (unaudited,) = redecided([found], toy.target, rule_of(replace(toy.target, policy=Policy(audit=99))))
+    assert unaudited.verdict is not None
+    assert unaudited.verdict.kept
+
+
+def test_a_jump_that_holds_is_kept_and_verified(tmp_path: Path) -> None:
+    score = f'{TOY_SCORE}echo "seed $OPTILOOP_SEED" >> "$SEEDS"\n'
+    seeds = tmp_path / "seeds"
+    metric = f'noise = "deterministic"\nmin_effect = 0.0\nenv = {{SEEDS = "{seeds}"}}\n'
+    toy = Toy(write_toy_target(tmp_path / "toy", value=100.0, score=score, metric=metric))
+    found = toy.one(toy_text(1))
+    assert (found.status, found.effect) == (Status.KEEP, 100.0)
+    assert found.reason == "better: 100.0 -> 1.0, twice; audited: 100x in 2 pairs on other inputs and cores"
+    assert len(set(seeds.read_text().splitlines())) == 3, (
+        "0 for what decides, two new ones for the second look"
+    )
+    with toy.opened() as engine:
+        assert verified(engine).fault is None
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two cores")
+def test_the_second_look_is_on_either_half_of_the_cores(tmp_path: Path) -> None:
+    cores = tmp_path / "cores"
+    score = f"{TOY_SCORE}grep Cpus_allowed_list /proc/self/status >> {cores}\n"
+    toy = Toy(write_toy_target(tmp_path / "toy", value=100.0, score=score))
+    before = os.sched_getaffinity(0)
+    toy.one(toy_text(1))
+    assert len(set(cores.read_text().splitlines())) == 3
+    assert os.sched_getaffinity(0) == before
+
+
 @pytest.mark.parametrize(("mb", "status"), [(10, Status.KEEP), (11, Status.KEEP), (12, Status.DISCARD)])
 def test_a_guard(tmp_path: Path, mb: float, status: Status) -> None:
     score = f'{TOY_SCORE}echo "METRIC mb=${{MB:-10}}"\n'
@@ -569,7 +703,7 @@ def test_the_cycle_s_budget_ends_the_measuring(tmp_path: Path) -> None:
 
 BAD_BASELINES: dict[str, tuple[dict[str, str], str, str]] = {
     "its gate": ({"gate.sh": "echo why >&2; exit 1\n"}, "", "fails its own digits: exit 1: why"),
-    "its hold-out": ({"holdout.sh": "echo why; exit 1\n"}, HELD_OUT, "fails its own hold-out: why"),
+    "its hold-out": ({"holdout.sh": "echo why; exit 1\n"}, HELD_OUT, "fails its own hold-out: exit 1: why"),
     "no number": ({"score.sh": "exit 0\n"}, "", "gives no metric: no 'score'"),
     "another number each time": (
         {"score.sh": 'echo "METRIC score=$(date +%N)1"\n'},
@@ -635,7 +769,7 @@ def test_the_diagnosis_feeds_the_profile(tmp_path: Path) -> None:
     assert [one.status for one in found] == [Status.DISCARD, Status.KEEP], (
         "what it did to the trial is undone"
     )
-    assert [brief.diagnosis for brief in briefs] == ["half of it is parse\nMETRIC parse=0.5\n"] * 3
+    assert [brief.diagnosis for brief in briefs] == [fenced("half of it is parse\nMETRIC parse=0.5")] * 3
     assert all(brief.profile["parse"] == 0.5 for brief in briefs)
 
 

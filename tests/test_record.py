@@ -59,12 +59,14 @@ policies = st.builds(
     max_pairs=st.integers(1, 99),
     simplify=st.just(True),
     margin=scales,
+    audit=st.floats(2, 9),
 ) | st.builds(Policy, alpha=st.floats(0.001, 0.4))
 rules = st.builds(Rule, st.sampled_from(Noise), st.floats(0, 9), st.sampled_from(Compare), policies)
 levels = st.builds(Level, numbers, st.floats(0, 9), st.integers(1, 9), st.integers(1, 9), curves)
+pairs = st.builds(Pair, samples, samples, st.booleans(), st.integers(0, 2**48))
 measurements = st.builds(
     Measurement,
-    st.lists(st.builds(Pair, samples, samples, st.booleans(), st.integers(0, 2**48)), max_size=3).map(tuple),
+    st.lists(pairs, max_size=3).map(tuple),
     st.none() | scales,
     st.none() | numbers,
     st.dictionaries(texts, st.tuples(numbers, numbers), max_size=2),
@@ -73,6 +75,7 @@ measurements = st.builds(
     st.none() | samples,
     st.none() | st.tuples(st.integers(0, 999), st.integers(0, 999)),
     st.none() | rules,
+    st.lists(pairs, max_size=2).map(tuple),
 )
 experiments = st.builds(
     Experiment,
@@ -90,7 +93,10 @@ experiments = st.builds(
     result=st.none() | texts,
     change=st.none() | texts,
     diff=texts,
-    gates=st.lists(st.builds(GateResult, texts, st.booleans(), texts, seconds), max_size=2).map(tuple),
+    gates=st.lists(
+        st.builds(GateResult, texts, st.booleans(), texts, seconds, st.none() | st.integers(1, 999)),
+        max_size=2,
+    ).map(tuple),
     measurement=st.none() | measurements,
     effect=st.none() | numbers,
     interval=st.none() | st.builds(interval, ends, ends),

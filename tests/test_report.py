@@ -27,6 +27,7 @@ from optiloop.model import (
     Cost,
     Direction,
     Experiment,
+    GateResult,
     Interval,
     Measurement,
     Metric,
@@ -560,6 +561,16 @@ def test_where_more_could_be_found_is_said_once_nothing_is_left() -> None:
     again = replace(one, exhausted="")
     assert status(again)["exhausted"] is None
     assert "nothing by" not in markdown(again) + html(again)
+
+
+def test_reports_say_how_often_the_hold_out_was_asked() -> None:
+    asked = (GateResult("hold-out", True, "", 1.0),)
+    held = campaign(experiment(1, Status.DISCARD), experiment(2, Status.KEEP, gates=asked), peeks=200)
+    for report in (plain(held), markdown(held), html(held)):
+        assert "asked 1 of 200 times" in report
+        assert "asked" not in plain(campaign())
+    assert status(held)["holdout"] == {"asked": 1, "peeks": 200}
+    assert status(campaign())["holdout"] is None
 
 
 if __name__ == "__main__":

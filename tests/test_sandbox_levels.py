@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import socket
 import subprocess
@@ -63,16 +64,16 @@ class Box:
         self.private.mkdir()
         (self.tree / ".git").write_text("gitdir: /somewhere\n")
 
-    def python(self, program: str, *words: object, hidden: tuple[str, ...] = (), **bounds: object) -> Outcome:
+    def python(self, program: str, *words: object, **bounds: object) -> Outcome:
         """Run a Python program at the level, with these bounds."""
         argv = ("python", "-c", program, *map(str, words))
-        return self.run(argv, hidden=hidden, **bounds)
+        return self.run(argv, **bounds)
 
-    def run(self, line: str | tuple[str, ...], hidden: tuple[str, ...] = (), **bounds: object) -> Outcome:
-        paths = {key: bounds.pop(key) for key in ("read_only", "writable", "secret") if key in bounds}
+    def run(self, line: str | tuple[str, ...], **bounds: object) -> Outcome:
+        paths = {key: bounds.pop(key) for key in ("read_only", "writable", "secret", "own") if key in bounds}
         sandbox = Sandbox(self.level, Confinement(**bounds), **paths)  # type: ignore[arg-type]
         command = Command(line, Seconds(PATIENCE))
-        return sandbox.run(command, self.work, private=self.private, tree=self.tree, hidden=hidden)
+        return sandbox.run(command, self.work, private=self.private, tree=self.tree)
 
 
 @pytest.fixture
@@ -249,11 +250,56 @@ def test_nothing_outside_is_seen_or_written(bubble: Box) -> None:
     assert sorted(path.name for path in bubble.folder.iterdir()) == ["log.jsonl", "private", "tree"]
 
 
-def test_it_writes_its_own_tree_and_its_temporary_folder(bubble: Box) -> None:
-    outcome = bubble.run("touch ../beside here $TMPDIR/x $HOME/y /dev/shm/z && ls $HOME | grep y")
+def test_it_makes_new_files_in_its_own_tree_and_its_temporary_folder(bubble: Box) -> None:
+    line = "mkdir build && touch build/x ../beside here $TMPDIR/x $HOME/y /dev/shm/z && ls $HOME | grep y"
+    outcome = bubble.run(line)
     assert outcome.ok, outcome.stderr
     assert (bubble.tree / "beside").exists()
+    assert (bubble.work / "build" / "x").exists()
     assert list(bubble.private.iterdir()) == []
+
+
+CHANGES = (
+    *("echo >> judge.py", "rm judge.py", "mv judge.py x", "echo x > x; mv x judge.py", "chmod 777 judge.py"),
+    *("ln -sf /etc/passwd judge.py", "touch tests/new.py", "rm -r tests", "mv tests x", "rm ../conftest.py"),
+    *("echo > ../other/judge.py", "mv ../target ../x", "rm ../.git", "truncate -s 0 program.py"),
+    *("echo > out/kept.txt", "python -c 'import os; os.utime(\"judge.py\")'"),
+)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_is_there_already_is_read_only(bubble: Box, change: str) -> None:
+    for name in (
+        "judge.py",
+        "program.py",
+        "tests/test_it.py",
+        "out/kept.txt",
+        "../conftest.py",
+        "../other/judge.py",
+    ):
+        file = bubble.work / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_text("x")
+    before = _facts(bubble.tree)
+    outcome = bubble.run(f"{change};", own=("out/result.json",))
+    assert re.search("Read-only file system|Device or resource busy|cannot", outcome.stderr), outcome.stderr
+    assert _facts(bubble.tree) == before or change.startswith("echo x > x")
+    assert (bubble.work / "judge.py").read_text() == "x"
+
+
+def _facts(folder: Path) -> dict[str, tuple[int, ...]]:
+    """What a file is, to the time at which anything of it changed."""
+    found = {str(path): path.lstat() for path in folder.rglob("*") if path.is_file()}
+    return {name: (stat.st_ino, stat.st_mode, stat.st_size, stat.st_ctime_ns) for name, stat in found.items()}
+
+
+def test_a_result_file_and_what_the_target_names_can_be_written(bubble: Box) -> None:
+    for name in ("out/kept.txt", "cache/old"):
+        (bubble.work / name).parent.mkdir()
+        (bubble.work / name).write_text("x")
+    line = "echo 1 > out/result.json && echo 2 > cache/old && rm cache/old"
+    assert bubble.run(line, own=("out/result.json", "cache")).ok
+    assert (bubble.work / "out" / "result.json").read_text() == "1\n"
 
 
 def test_the_temporary_folder_has_a_size(bubble: Box) -> None:
@@ -264,16 +310,6 @@ def test_the_temporary_folder_has_a_size(bubble: Box) -> None:
 def test_the_pointer_to_the_repository_is_hidden(bubble: Box) -> None:
     assert bubble.run("cat ../.git").stdout == ""
     assert (bubble.tree / ".git").read_text() == "gitdir: /somewhere\n"
-
-
-def test_hidden_paths_are_empty_inside_and_whole_outside(bubble: Box) -> None:
-    (bubble.work / "holdout.py").write_text("answers")
-    (bubble.work / "private").mkdir()
-    (bubble.work / "private" / "answers").write_text("42")
-    outcome = bubble.run("cat holdout.py; ls private; ls", hidden=("holdout.py", "private", "not-there"))
-    assert outcome.stdout.split() == ["holdout.py", "private"]
-    assert sorted(path.name for path in bubble.work.iterdir()) == ["holdout.py", "private"]
-    assert (bubble.work / "holdout.py").read_text() == "answers"
 
 
 def test_no_process_of_the_host_is_seen(bubble: Box) -> None:

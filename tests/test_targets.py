@@ -8,7 +8,7 @@ import pytest
 
 from optiloop.errors import TargetError, UsageError
 from optiloop.model import Budget, Confinement, Direction, Noise, Policy
-from optiloop.targets import begin_target, builtin_names, duration, find_target, load_target, size
+from optiloop.targets import begin_target, builtin_names, duration, find_target, forgeable, load_target, size
 
 MINIMAL = """\
 editable = ["main.py"]
@@ -123,7 +123,14 @@ run = "1.5h"
         ("[[guard]]\nmetric = 'mb'\nmax_ratio = 0", "[guard] max_ratio must be more than 0, not 0.0"),
         ("[[guard]]\nmax_ratio = 1.1", "[guard] metric is missing"),
         ("[holdout]\ntimeout = 3", "[holdout] command is missing"),
+        ("[holdout]\ncommand = 'true'\npeeks = 0", "[holdout] peeks must be 1 or more, not 0"),
+        ("[holdout]\ncommand = 'true'\nfiles = ['x.py']", "[holdout] file 'x.py' is not there"),
+        ("[holdout]\ncommand = 'true'\nfiles = ['../x']", "[holdout] file '../x' is not there"),
+        ("[holdout]\ncommand = 'true'\nfiles = ['main.py']", "[holdout] file 'main.py' is shown to prop"),
+        ("[[gate]]\ncommand = 'true'\nname = 'hold-out'", "[gate] name 'hold-out' is taken by [holdout]"),
+        ("[[gate]]\ncommand = 'true'\ntests = 0", "[gate] tests must be 1 or more, not 0"),
         ("[policy]\nalpha = 0", "[policy] alpha must lie between 0 and 0.5, not 0.0"),
+        ("[policy]\naudit = 1", "[policy] audit must be more than 1, not 1.0"),
         ("[policy]\nkappa = -1", "[policy] kappa must be more than 0"),
         ("[policy]\nmax_pairs = 0", "[policy] max_pairs must be 1 or more"),
         ("[budget]\ncylce = '3s'", "[budget] unknown key 'cylce'; did you mean 'cycle'?"),
@@ -156,6 +163,7 @@ def test_a_mistake_after_the_metric_names_file_key_and_mend(tmp_path, more, said
         (MINIMAL.replace("main.py", "/etc/passwd"), "editable file '/etc/passwd' lies outside"),
         (MINIMAL.replace("main.py", "link.py"), "editable file 'link.py' lies outside"),
         (MINIMAL.replace("main.py", "target.toml"), "'target.toml' is the judge; it cannot be editable"),
+        (MINIMAL.replace("main.py", "conftest.py"), "the judge; it cannot be editable"),
         (MINIMAL.replace("main.py", "binary"), "editable file 'binary' is not UTF-8 text"),
         ("context = ['no.md']\n" + MINIMAL, "context file 'no.md' is not there"),
         ("name = 'a b'\n" + MINIMAL, "name 'a b' must be letters, digits"),
@@ -169,6 +177,7 @@ def test_a_mistake_at_the_top_names_file_key_and_mend(tmp_path, toml, said):
     (tmp_path / "outside.py").write_text("")
     (folder / "link.py").symlink_to(tmp_path / "outside.py")
     (folder / "binary").write_bytes(b"\xff\xfe")
+    (folder / "conftest.py").touch()
     with pytest.raises(TargetError) as error:
         load_target(folder)
     assert str(error.value).startswith(f"{folder / 'target.toml'}: ")
@@ -290,3 +299,45 @@ def test_a_size(text, bytes_):
 def test_no_size(text):
     with pytest.raises(ValueError, match="not a size"):
         size(text)
+
+
+@pytest.mark.parametrize(
+    ("command", "gate", "hidden"),
+    [
+        ("python held.py", "true", ("held.py",)),
+        ("python held.py 3 main.py", "true", ("held.py",)),
+        ("python held.py", "python held.py --quick", ()),
+        ("python held.py", "python -m held", ()),
+        ("python held.py", "python held_gate.py", ("held.py",)),
+        ("cat cases held.py", "true", ("cases", "held.py")),
+        ("python /etc/hostname ../held.py", "true", ()),
+    ],
+)
+def test_the_hold_out_s_files_are_those_that_nobody_else_names(tmp_path, command, gate, hidden):
+    folder = write(
+        tmp_path / "x", f'{MINIMAL}\n[[gate]]\ncommand = "{gate}"\n[holdout]\ncommand = "{command}"\n'
+    )
+    (folder / "held.py").touch()
+    (folder / "cases").mkdir()
+    holdout = load_target(folder).holdout
+    assert holdout is not None
+    assert holdout.files == hidden
+
+
+@pytest.mark.parametrize(
+    ("command", "script", "found"),
+    [
+        ("python bench.py", "import main\n", "bench.py"),
+        ("python bench.py", "from pkg.main import f\n", "bench.py"),
+        ("python bench.py", "def run():\n    from pkg import main\n", "bench.py"),
+        ("python main.py", "", "main.py"),
+        ("python bench.py", "from optiloop import bench\nbench.main('main.py', [])\n", ""),
+        ("python bench.py", "import mainly\n", ""),
+        ("python bench.py", "not python", ""),
+        ("python -m bench", "import main\n", ""),
+    ],
+)
+def test_a_benchmark_that_runs_the_candidate_itself_is_noticed(tmp_path, command, script, found):
+    folder = write(tmp_path / "x", MINIMAL.replace("python bench.py", command))
+    (folder / "bench.py").write_text(script)
+    assert forgeable(load_target(folder)) == found

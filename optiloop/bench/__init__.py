@@ -18,8 +18,12 @@ each answer with an independent one, and reads the worker's CPU time from outsid
   a case draws the same ones again, a new worker is asked: what the candidate remembers is cold.
 - Nothing the worker prints is read; its one channel carries answers, and an answer must be right byte
   for byte as JSON. So 1, 1.0 and true differ, the order of a dict's keys counts, tuples equal lists, and
-  keys that are no strings become strings. Arguments that JSON would change are refused.
-- The worker must stay one process with one thread (checked after each call, on Linux).
+  keys that are no strings become strings; a class derived from one of these is wrong. Arguments that JSON
+  would change are refused.
+- The worker stays one process with one thread: a seccomp filter forbids more (Linux on x86-64 and ARM64), and
+  after each call others are looked for (Linux).
+- It can write no file, open no connection, signal no process, and read neither the judge's files nor the
+  memory of others, at any level of the sandbox (where the kernel has Landlock: Linux 5.13).
 
 Where the environment names a second folder in OPTILOOP_RIVAL, its file is timed too, by a worker of its own:
 call by call on the same arguments, in an order drawn each time. So both have the same machine, and what is
@@ -89,14 +93,16 @@ class Worker:
 
     import_us: float
 
-    def __init__(self, pid: int, channel: socket.socket, timeout: float) -> None:
-        self._pid, self._channel, self._timeout = pid, channel, timeout
-        self._exchange("start", b"")  # answered before it has seen the candidate
+    def __init__(
+        self, pid: int, channel: socket.socket, candidate: Path, timeout: float, readable: Sequence[str]
+    ) -> None:
+        self._pid, self._channel, self._candidate, self._timeout = pid, channel, candidate, timeout
+        self._exchange("start", json.dumps(readable).encode())  # it has not seen the candidate yet
         self._billed_ns = _cpu_ns(pid)
 
-    def load(self, candidate: Path) -> None:
+    def load(self) -> None:
         """Import the candidate."""
-        _, self.import_us = self._ask("import", str(candidate).encode())
+        _, self.import_us = self._ask("import", str(self._candidate).encode())
 
     def expect(self, function: str, arguments: Sequence[object], expected: Callable[..., object]) -> float:
         """Call the candidate's function and return the microseconds it took.
@@ -183,30 +189,43 @@ class _Call:
 
 
 @contextmanager
-def worker(candidate: str | Path, *, hash_seed: int = 0, timeout: float = 30.0) -> Iterator[Worker]:
+def worker(
+    candidate: str | Path,
+    *,
+    hash_seed: int = 0,
+    timeout: float = 30.0,
+    readable: Sequence[str | Path] = (),
+) -> Iterator[Worker]:
     """Run a worker that has imported one file, and kill it afterwards.
 
     `timeout` bounds each call, in seconds. `hash_seed` fixes the order of sets of strings. The candidate's
-    folder is not on its import path: one file, the standard library and what is installed.
+    folder is not on its import path, and where the kernel has Landlock (Linux 5.13) it can read nothing but
+    itself, the standard library, what is installed, and `readable`: not the judge's files beside it.
     """
-    with _workers([candidate], hash_seed, timeout) as (running,):
+    with _workers([candidate], hash_seed, timeout, readable) as (running,):
         yield running
 
 
 @contextmanager
-def _workers(candidates: Sequence[str | Path], hash_seed: int, timeout: float) -> Iterator[list[Worker]]:
+def _workers(
+    candidates: Sequence[str | Path], hash_seed: int, timeout: float, readable: Sequence[str | Path] = ()
+) -> Iterator[list[Worker]]:
     """One worker for each file; all are there before the first file is imported."""
     _shield()
     _family.update(_children(os.getpid()))
     with ExitStack() as stack:
-        running = [stack.enter_context(_started(hash_seed, timeout)) for _ in candidates]
-        for each, candidate in zip(running, candidates, strict=True):
-            each.load(Path(candidate))
+        running = [
+            stack.enter_context(_started(candidate, hash_seed, timeout, readable)) for candidate in candidates
+        ]
+        for each in running:
+            each.load()
         yield running
 
 
 @contextmanager
-def _started(hash_seed: int, timeout: float) -> Iterator[Worker]:
+def _started(
+    candidate: str | Path, hash_seed: int, timeout: float, readable: Sequence[str | Path]
+) -> Iterator[Worker]:
     ours, theirs = socket.socketpair()
     process = subprocess.Popen(
         [sys.executable, "-s", "-P", "-B", str(_WORKER)],
@@ -220,7 +239,8 @@ def _started(hash_seed: int, timeout: float) -> Iterator[Worker]:
         try:
             _forbid_children(process.pid)
             _family.add(str(process.pid))
-            yield Worker(process.pid, ours, timeout)
+            shown = [str(Path(path).absolute()) for path in (candidate, *readable)]
+            yield Worker(process.pid, ours, Path(candidate), timeout, [*shown, *_installed()])
         finally:
             process.kill()
 
@@ -367,6 +387,25 @@ def _shield() -> None:
         prctl = ctypes.CDLL(None).prctl
         prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
         prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def _installed() -> Iterator[str]:
+    """What any Python program may read: the system, Python, and what is installed for it."""
+    yield from ("/usr", "/bin", "/lib", "/lib64", "/etc", "/sys", "/nix/store", "/gnu/store")
+    yield from (
+        "/proc/self",
+        "/proc/cpuinfo",
+        "/proc/meminfo",
+        "/proc/stat",
+        "/proc/sys",
+    )  # no process of others
+    yield from ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom", sys.prefix, sys.base_prefix)
+    own = os.path.dirname(os.path.abspath(sys.argv[0]))
+    for entry in map(os.path.abspath, sys.path):
+        if os.path.basename(entry) in ("site-packages", "dist-packages"):
+            yield entry
+        elif os.path.isdir(entry) and entry != own:  # an editable install: its packages, not what lies beside
+            yield from (str(path) for path in Path(entry).iterdir() if (path / "__init__.py").is_file())
 
 
 def _forbid_children(pid: int) -> None:

@@ -15,6 +15,7 @@ from optiloop.decide import OUT_OF_TIME, SIMPLER, gain_of
 from optiloop.memory.noise import Yardstick
 from optiloop.model import (
     DEMOTION,
+    HOLDOUT,
     TAKES_BACK,
     Baseline,
     Experiment,
@@ -25,9 +26,17 @@ from optiloop.model import (
     Spent,
     Status,
 )
+from optiloop.untrusted import plain_line
 
 RAN = frozenset({Status.KEEP, Status.DISCARD, Status.GATE_FAILED, Status.CRASH, Status.VIOLATION})
 """Statuses whose experiment was run: their program's answer is known."""
+
+
+HOLDOUT_SPENT = "the hold-out has given all its answers; a new one and --fresh, or more peeks in [holdout]"
+"""The reason of what could not be kept for it: it may be tried again."""
+
+UNANSWERED = frozenset({OUT_OF_TIME, HOLDOUT_SPENT})
+"""Reasons that say nothing about the candidate."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +90,8 @@ class History:
         """The keeps that were not taken back, oldest first."""
         self.barren = 0
         """How many of the latest experiments in a row were `no_proposal`."""
+        self.peeks = 0
+        """How often the hold-out was asked."""
         self.since_keep = 0
         """How many experiments ran since the last keep."""
 
@@ -97,11 +108,12 @@ class History:
         index = len(self._lessons)
         self._lessons.append(_lesson(experiment, self._metric.name, self.champion))
         for key, table in ((experiment.result, self._by_result), (experiment.change, self._by_change)):
-            if key is not None and experiment.status in RAN and experiment.reason != OUT_OF_TIME:
+            if key is not None and experiment.status in RAN and experiment.reason not in UNANSWERED:
                 table[key] = index
         for tag in experiment.tags:
             self._by_tag[tag] = index
         self.statuses[experiment.status] += 1
+        self.peeks += any(gate.name == HOLDOUT for gate in experiment.gates)
         self.barren = self.barren + 1 if experiment.status is Status.NO_PROPOSAL else 0
         if DEMOTION not in experiment.tags:
             self.since_keep = 0 if experiment.status is Status.KEEP else self.since_keep + 1
@@ -184,8 +196,8 @@ def _lesson(experiment: Experiment, metric: str, champion: float | None) -> Less
         status=experiment.status,
         origin=experiment.origin,
         family=experiment.family,
-        hypothesis=experiment.hypothesis,
-        reason=experiment.reason,
+        hypothesis=plain_line(experiment.hypothesis),
+        reason=plain_line(experiment.reason),
         result=experiment.result,
         change=experiment.change,
         tags=experiment.tags,

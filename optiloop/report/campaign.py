@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from optiloop.decide import effect_of, gain_of
 from optiloop.model import (
     DEMOTION,
+    HOLDOUT,
     TAKES_BACK,
     Baseline,
     Claim,
@@ -25,7 +26,10 @@ from optiloop.model import (
 
 @dataclass(frozen=True)
 class Campaign:
-    """The history of one target. `diff` turns the baseline into the champion; `alpha` is the policy's."""
+    """The history of one target. `diff` turns the baseline into the champion; `alpha` is the policy's.
+
+    `peeks` is how often the hold-out may be asked; None where there is none.
+    """
 
     target: str
     goal: str
@@ -39,6 +43,7 @@ class Campaign:
     rechecks: Mapping[str, Recheck] = field(default_factory=dict)
     exhausted: str = ""
     """The proposer that has nothing left to try; empty while it may have."""
+    peeks: int | None = None
 
     @property
     def keeps(self) -> tuple[Experiment, ...]:
@@ -87,6 +92,11 @@ class Campaign:
         if claim.interval is not None:
             return claim.interval.low > 1
         return claim.difference_interval is not None and claim.difference_interval.low > 0
+
+    @property
+    def asked(self) -> int:
+        """How often the hold-out was asked."""
+        return sum(any(gate.name == HOLDOUT for gate in e.gates) for e in self.experiments)
 
     @property
     def sandbox(self) -> str:

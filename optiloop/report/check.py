@@ -89,7 +89,7 @@ class Check:
     def _noise(self) -> str:
         if self.noise is None:
             return "none: equal code gives equal numbers"
-        between = "of one run" if self.kind == Noise.COSTLY else "between adjacent runs of equal code"
+        between = "of one run" if self.kind == Noise.COSTLY else "in a pair of equal programs"
         return f"{self._effect(self.noise)} {between}"
 
     def _smallest(self) -> str:
@@ -107,11 +107,13 @@ def checked(
     *,
     gate_seconds: float,
     sandbox: str,
+    forgeable: str = "",
     numbers: Mapping[str, float] | None = None,
 ) -> Check:
     """Draw the figures from a measured baseline. `gate_seconds` is what gates and hold-out took.
 
-    `numbers` are all that the baseline gave; a `<function>_us` among them is a function's own time.
+    `forgeable` is the benchmark in whose process the candidate runs; empty where there is none. `numbers`
+    are all that the baseline gave; a `<function>_us` among them is a function's own time.
     """
     metric, relative = target.metric, target.metric.compare is Compare.RATIO
     noise = _noise(target, baseline)
@@ -134,7 +136,11 @@ def checked(
         keep_seconds=keep,
         night=int(8 * 3600 / cycle) if cycle > 0 else 0,
         sandbox=sandbox,
-        advice=(*_advice(target, baseline), *_short_functions(target, numbers or {})),
+        advice=(
+            *_advice(target, baseline),
+            *_short_functions(target, numbers or {}),
+            *([_FORGEABLE.format(forgeable)] if forgeable else []),
+        ),
     )
 
 
@@ -201,6 +207,11 @@ def _short_functions(target: Target, numbers: Mapping[str, float]) -> list[str]:
     named = ", ".join(short[:3]) + (", ..." if len(short) > 3 else "")
     return [f"{len(short)} of {len(times)} functions run under 5 ms ({named}): a gain may not hold at scale"]
 
+
+_FORGEABLE = (
+    "{} runs the candidate in its own process, where it can forge the number: "
+    "optiloop.bench keeps the two apart (docs/security.md)"
+)
 
 _WHY = {
     Noise.DETERMINISTIC: "equal code gave equal numbers, and one run would do",

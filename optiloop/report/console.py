@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from optiloop.model import Status
 from optiloop.report.campaign import Campaign
-from optiloop.report.summary import again, improvement, left_to_try, rechecked
+from optiloop.report.summary import again, asked, improvement, left_to_try, rechecked
 from optiloop.report.words import count, duration, gained, money, one_line, quantity, shortened
 
 if TYPE_CHECKING:
@@ -80,6 +80,7 @@ def _headline(campaign: Campaign) -> Table:
         ),
         ("sandbox", campaign.sandbox),
         *([("left to try", said)] if (said := left_to_try(campaign)) else []),
+        *([("hold-out", said)] if (said := asked(campaign)) else []),
     ]
     for name, value in rows:
         table.add_row(Text(name, style="dim"), Text(one_line(value)))

@@ -79,7 +79,7 @@ def _by_samples(experiment: Experiment) -> bool:
 
 def _replayed(measured: Measurement, target: Target, rule: Rule | None) -> tuple[Verdict | None, int]:
     """Give the samples to the rule one after the other, as they were taken."""
-    start = replace(measured, pairs=(), confirmed=None, screen=None, rule=rule or measured.rule)
+    start = replace(measured, pairs=(), confirmed=None, screen=None, rule=rule or measured.rule, audit=())
     for step in _steps(start, measured):
         verdict = decide(step, target)
         if verdict is not None:
@@ -97,6 +97,8 @@ def _steps(start: Measurement, measured: Measurement) -> Iterator[Measurement]:
         if count == 1 and measured.confirmed is not None:
             start = replace(start, confirmed=measured.confirmed)
             yield start
+    if measured.audit:
+        yield replace(start, audit=measured.audit)
 
 
 def _demotion(number: int, experiment: Experiment, measured: Measurement, target: Target) -> Redecided:

@@ -51,6 +51,7 @@ def status(campaign: Campaign) -> dict[str, object]:
         if campaign.exhausted
         else None,
         "sandbox": campaign.sandbox,
+        "holdout": None if campaign.peeks is None else {"asked": campaign.asked, "peeks": campaign.peeks},
     }
 
 
@@ -110,6 +111,11 @@ def left_to_try(campaign: Campaign) -> str:
     most = [f"{name} {share:.0%}" for name, share in list(campaign.shares.items())[:MOST_SHARES]]
     where = f"; the time goes to {', '.join(most)}" if most else ""
     return f"nothing by {campaign.exhausted}: {tried or 'no idea'}. A model, or you, may know more{where}"
+
+
+def asked(campaign: Campaign) -> str:
+    """Say how often the hold-out was asked, and how often it may be; empty where there is none."""
+    return "" if campaign.peeks is None else f"asked {campaign.asked} of {count(campaign.peeks, 'time')}"
 
 
 def again(campaign: Campaign, keep: Experiment) -> str:

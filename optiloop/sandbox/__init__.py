@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from optiloop.errors import TargetError, WorkspaceError
 from optiloop.model import Command, Confinement, Target
@@ -33,7 +33,8 @@ class Sandbox:
     """Runs commands at one level.
 
     `read_only` and `writable` are what they see and may change beside their own tree; `secret` folders are
-    never shown. Only `bwrap` enforces these and the network; the rest is the same at both levels.
+    never shown. `own` is what they may change of what their tree holds already, relative to the working
+    folder. Only `bwrap` enforces these and the network; the rest is the same at both levels.
     """
 
     level: str = "process"
@@ -41,16 +42,24 @@ class Sandbox:
     read_only: tuple[Path, ...] = ()
     writable: tuple[Path, ...] = ()
     secret: tuple[Path, ...] = ()
+    own: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, target: Target, level: str, *, secret: tuple[Path, ...] = ()) -> Sandbox:
-        """The sandbox of a target's commands. Raises TargetError where a path that it names is not there."""
+        """The sandbox of a target's commands. Raises TargetError where a path that it names is not there.
+
+        What `writable` names inside the target's folder is the worktree's own copy.
+        """
+        inside = tuple(path for path in target.sandbox.writable if _is_inside(path))
+        outside = tuple(path for path in target.sandbox.writable if not _is_inside(path))
+        result = target.metric.options.get("file")
         return cls(
             level,
             target.sandbox,
             _there(target, "read_only", target.sandbox.read_only),
-            _there(target, "writable", target.sandbox.writable),
+            _there(target, "writable", outside),
             secret,
+            (*inside, *((result,) if result else ())),
         )
 
     def run(
@@ -61,17 +70,16 @@ class Sandbox:
         private: Path,
         tree: Path | None = None,
         env: Mapping[str, str] | None = None,
-        hidden: tuple[str, ...] = (),
         shown_too: tuple[Path, ...] = (),
         watch: Callable[[str], str] | None = None,
     ) -> Outcome:
         """Run a command in `cwd` to its end or its limit; nothing that it started is alive on return.
 
         `private` is an empty folder that becomes its HOME and TMPDIR (at `bwrap` it has one in memory
-        instead). `tree` is the folder around `cwd` that it may write to; `cwd` itself where None. `hidden`
-        are paths below `cwd` that `bwrap` shows as empty, `shown_too` folders elsewhere that it lets be read.
-        `watch` is given the lines of stdout as they come, and ends the command by answering why. A command
-        that cannot be started is an Outcome with exit code 127, like a shell's.
+        instead). `tree` is the folder around `cwd` that it sees; `cwd` itself where None. At `bwrap` it may
+        make new files in `cwd`, and change nothing that is there already; `shown_too` are folders elsewhere
+        that it lets be read. `watch` is given the lines of stdout as they come, and ends the command by
+        answering why. A command that cannot be started is an Outcome with exit code 127, like a shell's.
         """
         processes.lifeline()
         cwd, tree = cwd.absolute(), (tree or cwd).absolute()
@@ -79,7 +87,7 @@ class Sandbox:
         own = environment(home, {**command.env, **(env or {})}, self.confinement.pass_env)
         started = time.monotonic()
         try:
-            running = self._started(command, argv(command.line), cwd, tree, own, hidden, shown_too)
+            running = self._started(command, argv(command.line), cwd, tree, own, shown_too)
         except (OSError, ValueError) as error:  # ValueError: an open quote, a NUL
             if isinstance(error, OSError) and error.errno in _OUR_OWN_LIMITS:
                 raise
@@ -104,7 +112,6 @@ class Sandbox:
         cwd: Path,
         tree: Path,
         env: Mapping[str, str],
-        hidden: tuple[str, ...],
         shown_too: tuple[Path, ...],
     ) -> Running:
         limited = limits(self.confinement, command.timeout)
@@ -122,7 +129,7 @@ class Sandbox:
             shown_too=tuple(path.absolute() for path in shown_too),
             writable=self.writable,
             secret=self.secret,
-            hidden=hidden,
+            own=[cwd / path for path in self.own],
         )
         return bwrap.Bubble(words, view, env, as_shell(limited))
 
@@ -144,6 +151,12 @@ def private_folder(parent: Path) -> Iterator[Path]:
             folder.rmdir()  # most commands leave nothing
         except OSError:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_inside(path: str) -> bool:
+    """Whether a target's path lies in its folder by its own words."""
+    pure = PurePosixPath(os.path.expanduser(path))
+    return not pure.is_absolute() and ".." not in pure.parts
 
 
 def _there(target: Target, key: str, paths: tuple[str, ...]) -> tuple[Path, ...]:

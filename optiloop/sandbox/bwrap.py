@@ -16,7 +16,7 @@ import site
 import socket
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -134,13 +134,13 @@ def options(
     shown_too: Iterable[Path],
     writable: Iterable[Path],
     secret: Iterable[Path],
-    hidden: Iterable[str],
+    own: Sequence[Path],
 ) -> list[str]:
     """How bubblewrap is to build what a command in `cwd` sees. Later options lie on top of earlier ones.
 
-    `tree` holds `cwd` and is shown whole, but for its `.git`, and so is each of `shown_too`, read-only.
-    `secret` folders are covered where an earlier option shows them, and so are the `hidden` paths, relative
-    to `cwd`.
+    `tree` holds `cwd` and is shown whole, but for its `.git`. A command may make new files in `cwd` and the
+    folders around it; what is there already is read-only, except for its `own`. Each of `shown_too` is
+    another tree, read-only as a whole. `secret` folders are covered where an earlier option shows them.
     """
     room = str(min(confinement.disk, memory_for_files()))
     shown = [*_interpreter(), *read_only]
@@ -158,13 +158,31 @@ def options(
         if path.is_dir() and any(path.is_relative_to(root) for root in (*shown, *map(Path, _SYSTEM))):
             words += ("--tmpfs", str(path))
     words += _bind(tree, "bind")
+    for path, how in _sealed(tree, own, (cwd, *own)):
+        words += _bind(path, how)
     for path in shown_too:
         words += (*_bind(path, "ro-bind"), *_cover(path / ".git"))
     for path in writable:
         words += _bind(path, "dev-bind" if path.is_relative_to("/dev") else "bind")
-    for path in (tree / ".git", *(cwd / name for name in hidden)):
-        words += _cover(path)
+    words += _cover(tree / ".git")
     return [*words, "--chdir", str(cwd)]
+
+
+def _sealed(folder: Path, own: Sequence[Path], entered: Sequence[Path]) -> Iterator[tuple[Path, str]]:
+    """What a folder holds and how it is bound: read-only, and whole where none of `entered` lies in it.
+
+    Each by itself, for what is mounted can be neither removed nor replaced. A link cannot be mounted: the
+    workspace finds it changed afterwards.
+    """
+    for entry in os.scandir(folder):
+        path = folder / entry.name
+        if entry.is_symlink():
+            continue
+        if path in own or not any(inner.is_relative_to(path) for inner in entered):
+            yield path, "bind" if path in own else "ro-bind"
+        else:
+            yield path, "bind"
+            yield from _sealed(path, own, entered)
 
 
 def memory_for_files() -> int:
