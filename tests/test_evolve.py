@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -162,3 +163,26 @@ def experiments(*past: Past) -> History:
     for one in made:
         history.add(one)
     return history
+
+
+@pytest.mark.parametrize(
+    ("reason", "near"),
+    [
+        ("undecided; gains under 2.00% do not show in this noise: 1.01x in 30 pairs", True),
+        ("better, but by less than 1.00%: 1.008x in 9 pairs", True),
+        ("not better: 1.008x in 3 pairs", False),
+    ],
+)
+def test_what_was_shown_not_to_be_better_is_no_near_miss(reason: str, near: bool) -> None:
+    source = {"value.sh": PROGRAM}
+    past = []
+    for number, name in enumerate("AD"):
+        change = Proposal({"value.sh": PROGRAM.replace(f"{name}=1", f"{name}=0")}, name, "other")
+        one = experiment_of(change, source, number=number, effect=1.008)
+        past.append(replace(one, reason=reason))
+    diffs = {one.id: one.diff for one in past}
+    known = History(Metric("score", Command("true")), diffs=diffs.__getitem__)
+    for one in past:
+        known.add(one)
+    found = Evolve().propose(brief_of(source, history=known))
+    assert (found is not None and found.hypothesis == "together: A; D") == near

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from optiloop.complexity import complexity
-from optiloop.decide import gain_of
+from optiloop.decide import NEAR_MISSES, gain_of
 from optiloop.diff import DiffError, moved, undone
 from optiloop.memory.fingerprint import change_fingerprint, result_fingerprint
 from optiloop.model import DEMOTION, TAKES_BACK, Brief, Compare, Lesson, Metric, Proposal, Status
@@ -81,11 +81,12 @@ def _together(brief: Brief, lessons: Sequence[Lesson]) -> Iterator[_Idea]:
 
 
 def _near_misses(lessons: Sequence[Lesson], metric: Metric) -> Iterator[Lesson]:
-    """Discards that looked better, one of each change, without those that were merged already."""
+    """Discards that looked better, one of each change: undecided, or not by enough; none merged already."""
     latest = {lesson.change: lesson for lesson in lessons if lesson.change is not None}
     for lesson in latest.values():
+        near = lesson.status is Status.DISCARD and lesson.reason.startswith(NEAR_MISSES)
         merged = lesson.origin == ORIGIN and lesson.family == "together"
-        if lesson.status is Status.DISCARD and not merged and _gain(lesson, metric) > 0:
+        if near and not merged and _gain(lesson, metric) > 0:
             yield lesson
 
 
