@@ -155,6 +155,11 @@ def test_a_proposer_with_nothing_left_is_remembered_until_something_else_is_trie
     more = write_replay(here / "more.jsonl", "70", "60")
     call("run", "toy", "--proposer", more, "--cycles", "1", here=here)
     assert json.loads(call("status", "toy", "--json", here=here).out)["exhausted"] is None
+    five = write_replay(here / "more.jsonl", "70", "60", "50", "40", "30", "20")
+    call("run", "toy", "--fresh", "--proposer", five, "--cycles", "5", here=here)
+    assert json.loads(call("status", "toy", "--json", here=here).out)["exhausted"] is None, (
+        "of another campaign"
+    )
 
 
 def test_run_json_gives_the_log_lines_and_then_the_status(toy):
