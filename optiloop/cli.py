@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 INTERRUPTED = 130
-PROPOSERS = ("portfolio", "rewrite", "tune", "replay:", "human")
+PROPOSERS = ("portfolio", "rewrite", "tune", "evolve", "replay:", "human")
 SANDBOXES = ("auto", "bwrap", "process")
 FORMATS = ("terminal", "md", "html", "tsv", "json")
 
@@ -93,7 +93,7 @@ proposer_option = click.option(
     type=_ProposerType(),
     default="portfolio",
     show_default=True,
-    help="Who proposes: portfolio, rewrite, tune, replay:FILE, human, or a plug-in.",
+    help="Who proposes: portfolio, rewrite, tune, evolve, replay:FILE, human, or a plug-in.",
 )
 seed_option = click.option(
     "--seed", type=int, default=0, show_default=True, help="Seed of proposers that draw lots."
@@ -231,7 +231,7 @@ def step(
             view.baseline(engine.prepare().value)
             experiment = engine.cycle()
     if experiment is None:
-        _echo_err("nothing is left to propose")
+        _echo_err("nothing is left to try")
     else:
         click.echo(_json(experiment) if as_json else one_line(number + 1, experiment))
 
@@ -255,8 +255,12 @@ def check(target: str, sandbox: str, fresh: bool, as_json: bool) -> None:
     with _opened(_begin(target), "portfolio", fresh=fresh, sandbox=sandbox) as engine:
         baseline = _progress(engine, engine.calibrate)
         level, seconds = engine.sandbox.level, engine.judge.gate_seconds
+        calibration = engine.state.calibration()
+        numbers = calibration.numbers if calibration else {}
         own = forgeable(engine.target)
-        found = checked(engine.target, baseline, gate_seconds=seconds, sandbox=level, forgeable=own)
+        found = checked(
+            engine.target, baseline, gate_seconds=seconds, sandbox=level, forgeable=own, numbers=numbers
+        )
     click.echo(json_module.dumps(found.as_json()) if as_json else found.as_text())
 
 
@@ -396,6 +400,27 @@ def ablate(target: str, as_json: bool) -> None:
             number = numbers.get(ablation.experiment, 0)
             said = f"#{number} {ablation.finding}: {ablation.hypothesis} ({ablation.said})"
             click.echo(json_module.dumps(ablation.as_json()) if as_json else said)
+
+
+@cli.command(
+    short_help="How time grows with input: baseline and champion.",
+    epilog=_examples("optiloop scaling targets/text_processor", "optiloop scaling my_target --json"),
+)
+@target_argument
+@sandbox_option
+@json_option
+def scaling(target: str, sandbox: str, as_json: bool) -> None:
+    """Tell how the time of TARGET's functions grows with their input, in the baseline and in the champion.
+
+    An exponent of 1 is linear, 2 quadratic. The metric's command is run with --scaling, which
+    optiloop.bench answers to where a Case has `scaled`.
+    """
+    from optiloop.scaling import scalings
+
+    with _opened(_begin(target), "portfolio", sandbox=sandbox) as engine:
+        found = _progress(engine, lambda: scalings(engine))
+    for one in found:
+        click.echo(json_module.dumps(one.as_json()) if as_json else one.as_text())
 
 
 @cli.command(
@@ -711,7 +736,8 @@ def _cycles(
         engine.judge.deadline = _deadline(engine, limits, started, share=0.5, reserve=recheck_seconds(engine))
         experiment = engine.cycle()
         if experiment is None:
-            return done, "nothing is left to propose", False
+            engine.exhausted()
+            return done, "nothing is left to try", False
         done, usd = done + 1, usd + experiment.cost.usd
         view.experiment(experiment)
         if experiment.commit and len(due(engine)) >= engine.target.policy.recheck:

@@ -72,6 +72,9 @@ AUDIT_PAIRS = {Noise.TIMING: 4, Noise.DETERMINISTIC: 2, Noise.COSTLY: 2}
 AUDIT_SHARE = 0.5
 """The share of a jump, as a logarithm, that a second look must show again: of 100 times, 10."""
 
+NEAR_MISSES = ("undecided", "better, but by less")
+"""How the reasons of discards begin that noise or `min_effect` kept from being more."""
+
 OUT_OF_TIME = "undecided when the run's time was spent"
 """The reason of a discard that says nothing about its candidate: it may be tried again."""
 

@@ -1,13 +1,15 @@
 """Unified diffs that lose nothing: `patched(old, unified(old, new))` is `new`, byte for byte. Pure.
 
-Proposals are whole texts; the log keeps their diff, which people can read and `replay` can take back.
+Proposals are whole texts; the log keeps their diff, which people can read, `replay` can take back and
+`evolve` can make in another program.
 """
 
 from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 _NO_NEWLINE = "\\ No newline at end of file"
 _HUNK = re.compile(r"@@ -(\d+)(?:,(\d+))? \+\d+(?:,(\d+))? @@")
@@ -32,6 +34,65 @@ def patched(before: Mapping[str, str], diff: str) -> dict[str, str]:
     for path, body in _files(diff):
         after[path] = _patched_text(path, before.get(path, ""), body)
     return after
+
+
+def moved(source: Mapping[str, str], diff: str) -> dict[str, str]:
+    """Make a diff's changes in texts that need not be those it was made from.
+
+    Each hunk goes where its old lines stand, whatever their number; raises DiffError unless that is exactly
+    one place. Of the context around it one line on each side must be the same.
+    """
+    return _elsewhere(source, diff, back=False)
+
+
+def undone(source: Mapping[str, str], diff: str) -> dict[str, str]:
+    """Take a diff's changes out of texts that hold them, whatever else has changed. As `moved`, backwards."""
+    return _elsewhere(source, diff, back=True)
+
+
+class _Hunk(NamedTuple):
+    """Lines that take the place of others, from line `start` on, counted from 0."""
+
+    start: int
+    old: list[str]
+    new: list[str]
+
+
+def _elsewhere(source: Mapping[str, str], diff: str, *, back: bool) -> dict[str, str]:
+    after = dict(source)
+    for path, body in _files(diff):
+        if path not in after:
+            raise DiffError(f"there is no {path}")
+        lines, at = _lines(after[path]), 0
+        for hunk in _hunks(body):
+            old, new = (hunk.new, hunk.old) if back else (hunk.old, hunk.new)
+            start, old, new = _placed(path, lines, at, old, new)
+            lines[start : start + len(old)] = new
+            at = start + len(new)
+        after[path] = "".join(lines)
+    return after
+
+
+def _placed(
+    path: str, lines: list[str], at: int, old: list[str], new: list[str]
+) -> tuple[int, list[str], list[str]]:
+    """The one place of a hunk's old lines, with as much of its context as is there: all, or one line."""
+    head, tail = _shared(old, new), _shared(old[::-1], new[::-1])
+    for context in (len(old), 1):
+        first, last = max(0, head - context), max(0, min(tail, len(old) - head, len(new) - head) - context)
+        was, becomes = old[first : len(old) - last], new[first : len(new) - last]
+        places = [i for i in range(at, len(lines) - len(was) + 1) if lines[i : i + len(was)] == was]
+        fits = bool(was) or not lines
+        ends = not becomes or becomes[-1].endswith("\n") or places[-1:] == [len(lines) - len(was)]
+        if len(places) == 1 and fits and ends:
+            return places[0], was, becomes
+    raise DiffError(f"its lines do not stand in {path} exactly once")
+
+
+def _shared(a: Sequence[str], b: Sequence[str]) -> int:
+    """How many lines two texts have in common from their beginning."""
+    pairs = enumerate(zip(a, b, strict=False))
+    return next((index for index, (left, right) in pairs if left != right), min(len(a), len(b)))
 
 
 def _lines(text: str) -> list[str]:
@@ -77,24 +138,32 @@ def _hunk_end(lines: list[str], at: int, head: re.Match[str]) -> int:
     return at
 
 
-def _patched_text(path: str, old: str, body: list[str]) -> str:
-    source, target, at = _lines(old), [], 0
+def _hunks(body: list[str]) -> Iterator[_Hunk]:
     for index, line in enumerate(body):
         if head := _HUNK.match(line):
-            start = int(head[1]) - (0 if head[2] == "0" else 1)
-            if not at <= start <= len(source):
-                raise DiffError(f"the diff does not belong to this text of {path}: no line {start + 1} left")
-            target += source[at:start]
-            at = start
-            continue
-        if line.startswith("\\"):
-            continue
-        bare = index + 1 < len(body) and body[index + 1].startswith("\\")
-        text = line[1:-1] if bare else line[1:]
-        if line[0] in " -":
-            if at >= len(source) or source[at] != text:
-                raise DiffError(f"the diff does not belong to this text of {path}, line {at + 1}")
-            at += 1
-        if line[0] in " +":
-            target.append(text)
+            hunk = _Hunk(int(head[1]) - (0 if head[2] == "0" else 1), [], [])
+            end = next((i for i in range(index + 1, len(body)) if body[i].startswith("@@")), len(body))
+            for at in range(index + 1, end):
+                if body[at].startswith("\\"):
+                    continue
+                bare = at + 1 < len(body) and body[at + 1].startswith("\\")
+                text = body[at][1:-1] if bare else body[at][1:]
+                if body[at][0] in " -":
+                    hunk.old.append(text)
+                if body[at][0] in " +":
+                    hunk.new.append(text)
+            yield hunk
+
+
+def _patched_text(path: str, old: str, body: list[str]) -> str:
+    source, target, at = _lines(old), [], 0
+    for hunk in _hunks(body):
+        if not at <= hunk.start <= len(source):
+            raise DiffError(f"the diff does not belong to this text of {path}: no line {hunk.start + 1} left")
+        there = source[hunk.start : hunk.start + len(hunk.old)]
+        if there != hunk.old:
+            line = hunk.start + _shared(there, hunk.old) + 1
+            raise DiffError(f"the diff does not belong to this text of {path}, line {line}")
+        target += source[at : hunk.start] + hunk.new
+        at = hunk.start + len(hunk.old)
     return "".join(target + source[at:])

@@ -1,15 +1,17 @@
-"""Knobs: the constants of a Python, TOML, JSON or YAML file that a search may turn. Pure.
+"""Knobs: the constants of Python, TOML, JSON, YAML and shell files that a search may turn. Pure.
 
 A knob is one literal at a known place, so turning it keeps every comment and all layout. A comment at
 the end of its line says what it may become; it makes a knob of any constant, and a seed or a string
-needs one:
+needs one. A function's name is one too, where a comment gives it choices:
 
-    RATE = 0.02     # range: 0.005..0.1 log
-    HEADS = 4       # range: 1..16
-    MODE = "fast"   # choices: fast, exact
+    RATE = 0.02             # range: 0.005..0.1 log
+    MODE = "fast"           # choices: fast, exact
+    DIGITS = 4              # range: 1..16 when MODE == exact
+    SOLVE = np.linalg.eig   # choices: np.linalg.eig, np.linalg.eigh
 
-Without a comment, a positive number may go up and down by a factor (an UPPER_CASE one in Python), and
-a bool may flip.
+Without a comment, a positive number may go up and down by a factor, and a bool may flip: UPPER_CASE names
+in Python and shell, keyword arguments of calls, `--flag=3` and `--flag 3` of commands, all of TOML, JSON and
+YAML. What libraries offer in several ways (`swaps`) may be swapped.
 """
 
 from __future__ import annotations
@@ -22,6 +24,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+
+from optiloop.swaps import ARGUMENTS, alternatives
 
 Value = int | float | bool | str
 
@@ -54,8 +58,23 @@ class Choices:
 
 
 @dataclass(frozen=True)
+class Condition:
+    """A knob's: it does nothing unless another knob of its file, `name`, has the value written as `word`."""
+
+    name: str
+    word: str
+
+    def met(self, values: Mapping[str, Value]) -> bool:
+        value = values.get(self.name)
+        return str(value).lower() == self.word.lower() if isinstance(value, bool) else str(value) == self.word
+
+
+@dataclass(frozen=True)
 class Knob:
-    """One literal of a file: `start` and `end` are its character offsets in the text it was found in."""
+    """One literal of a file: `start` and `end` are its character offsets in the text it was found in.
+
+    `code` says that its values are Python expressions, written as they are.
+    """
 
     path: str
     name: str
@@ -64,6 +83,8 @@ class Knob:
     end: int
     domain: Range | Choices
     annotated: bool = False
+    when: Condition | None = None
+    code: bool = False
 
     @property
     def size(self) -> int | None:
@@ -75,22 +96,34 @@ class Knob:
 
 @lru_cache(maxsize=64)
 def find(path: str, text: str) -> tuple[Knob, ...]:
-    """Return the knobs of a file in the order they stand in it; none if it cannot be read."""
+    """Return the knobs of a file in the order they stand in it; none if it cannot be read.
+
+    Of a name that stands for several literals there is none, nor one whose condition names no knob.
+    """
     suffix = path.rpartition(".")[2].lower()
     if suffix == "py":
         literals = _python_literals(text)
+    elif suffix in _SHELLS or re.match(r"#!.*\b(?:ba|da|k|z)?sh\b", text):
+        literals = _shell_literals(text)
     elif suffix in _LOADERS:
         literals = _verified_literals(text, _LOADERS[suffix])
     else:
         return ()
-    found = [knob for literal in literals if (knob := _knob(path, text, literal)) is not None]
+    in_order = sorted(literals, key=lambda literal: literal.start)
+    found = [knob for literal in in_order if (knob := _knob(path, text, literal)) is not None]
     names = Counter(knob.name for knob in found)
-    return tuple(knob for knob in found if names[knob.name] == 1)
+    known = {knob.name for knob in found if names[knob.name] == 1}
+    return tuple(
+        knob
+        for knob in found
+        if knob.name in known and (knob.when is None or knob.when.name in known - {knob.name})
+    )
 
 
 def replace(text: str, knob: Knob, value: Value) -> str:
     """Return the text with the knob's literal set to a value, and nothing else changed."""
-    return text[: knob.start] + _written(knob.path, value) + text[knob.end :]
+    written = str(value) if knob.code else _written(knob.path, value)
+    return text[: knob.start] + written + text[knob.end :]
 
 
 def replace_all(text: str, values: Mapping[Knob, Value]) -> str:
@@ -105,19 +138,23 @@ def replace_all(text: str, values: Mapping[Knob, Value]) -> str:
 
 @dataclass(frozen=True)
 class _Literal:
-    """A constant and where it stands; `plain` ones are knobs even without a comment."""
+    """A constant and where it stands; `plain` ones are knobs even without a comment, `among` those values."""
 
     name: str
     value: Value
     start: int
     end: int
     plain: bool = True
+    code: bool = False
+    among: tuple[str, ...] = ()
 
 
 _LUCK = re.compile(r"(?:^|[._])(?:seed|version)(?:$|[._])", re.IGNORECASE)  # turning these is no idea
 _NUMBER = r"[+-]?\d[\d_]*(?:\.\d+)?(?:[eE][+-]?\d+)?"
 _RANGE = re.compile(rf"\brange:\s*({_NUMBER})\s*\.\.\s*({_NUMBER})(\s+log\b)?")
 _CHOICES = re.compile(r"\bchoices:\s*(.+)")
+_WHEN = re.compile(r"\bwhen\s+([\w.()-]+)\s*==\s*[\"']?([\w.+-]+)[\"']?")
+_DOTTED = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*")
 _COMMENT = re.compile(r"[ \t,;)\]}]*#(.*)")
 _BOOLS = {"true": True, "false": False}
 
@@ -126,18 +163,28 @@ def _knob(path: str, text: str, literal: _Literal) -> Knob | None:
     comment = _COMMENT.match(text, literal.end)
     note = comment[1] if comment else ""
     annotated = _is_note(note)
+    when = _WHEN.search(note) if annotated else None
     if annotated:
-        domain = _annotated_domain(note, literal.value)
+        domain = _annotated_domain(_WHEN.sub("", note), literal.value)
+    elif literal.among:
+        domain = Choices(literal.among)
     elif literal.plain and not _LUCK.search(literal.name):
         domain = _default_domain(literal.value)
     else:
         domain = None
-    if domain is None:
+    if domain is None or (literal.code and not _all_names(domain)):
         return None
     value = literal.value
     if isinstance(domain, Range) and not _all_integers(domain, value):
         value = float(value)
-    return Knob(path, literal.name, value, literal.start, literal.end, domain, annotated)
+    condition = Condition(when[1], when[2]) if when else None
+    return Knob(
+        path, literal.name, value, literal.start, literal.end, domain, annotated, condition, literal.code
+    )
+
+
+def _all_names(domain: Range | Choices) -> bool:
+    return isinstance(domain, Choices) and all(_DOTTED.fullmatch(str(value)) for value in domain.values)
 
 
 def _is_note(comment: str) -> bool:
@@ -203,22 +250,69 @@ def _python_literals(text: str) -> Iterator[_Literal]:
         return
     lines = _Lines(text)
     for name, node in _constants(tree.body, ""):
-        assert node.end_lineno is not None
-        assert node.end_col_offset is not None
-        start = lines.offset(node.lineno, node.col_offset)
-        end = lines.offset(node.end_lineno, node.end_col_offset)
-        yield _Literal(name, ast.literal_eval(node), start, end, plain=name.rpartition(".")[2].isupper())
+        if _is_constant(node):
+            plain = name.rpartition(".")[2].isupper()
+            yield _Literal(name, ast.literal_eval(node), *lines.span(node), plain=plain)
+        else:
+            yield _Literal(name, ast.unparse(node), *lines.span(node), plain=False, code=True)
+    for scope, call in _calls(tree):
+        if _is_dotted(call.func):
+            yield from _call_literals(scope, ast.unparse(call.func), call, lines)
+
+
+def _call_literals(scope: str, dotted: str, call: ast.Call, lines: _Lines) -> Iterator[_Literal]:
+    """The function that is called, where others may take its place, and its keyword arguments."""
+    short = dotted.rpartition(".")[2]
+    if among := alternatives(dotted):
+        yield _Literal(f"{scope}{among[0]}", dotted, *lines.span(call.func), code=True, among=among)
+    for keyword in call.keywords:
+        if keyword.arg is None or not _is_constant(keyword.value):
+            continue
+        value, known = ast.literal_eval(keyword.value), ARGUMENTS.get(f"{short}.{keyword.arg}", ())
+        yield _Literal(
+            f"{scope}{short}({keyword.arg})",
+            value,
+            *lines.span(keyword.value),
+            plain=not _ANSWERS.fullmatch(keyword.arg),
+            among=known if value in known else (),
+        )
+
+
+_ANSWERS = re.compile(
+    "reverse|axis|keepdims|strict|start|end|step|base|ndigits|indent|default|initial|maxsplit|count|seed|"
+    "random_state|ensure_ascii|newline|sort_keys|allow_nan|encoding|errors|file|flush|check|text"
+)
+"""Keyword arguments that say what the answer is, not how it is found: no knobs without a comment."""
+
+
+def _calls(tree: ast.Module) -> Iterator[tuple[str, ast.Call]]:
+    """All calls, each with the dotted name of the definitions it stands in and a dot."""
+    waiting: list[tuple[str, ast.AST]] = [("", tree)]
+    while waiting:
+        scope, node = waiting.pop()
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            scope = f"{scope}{node.name}."
+        if isinstance(node, ast.Call):
+            yield scope, node
+        waiting += [(scope, child) for child in ast.iter_child_nodes(node)]
+
+
+def _is_dotted(node: ast.expr) -> bool:
+    while isinstance(node, ast.Attribute):
+        node = node.value
+    return isinstance(node, ast.Name)
 
 
 def _constants(body: list[ast.stmt], prefix: str) -> Iterator[tuple[str, ast.expr]]:
-    """The names assigned a constant in a module or class body, with the constant's node."""
+    """The names assigned a constant or another name in a module or class body, with its node."""
     for statement in body:
         match statement:
             case ast.ClassDef(name=name, body=inner):
                 yield from _constants(inner, f"{prefix}{name}.")
-            case ast.Assign(targets=[ast.Name(id=name)], value=node) if _is_constant(node):
-                yield prefix + name, node
-            case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as node) if _is_constant(node):
+            case (
+                ast.Assign(targets=[ast.Name(id=name)], value=node)
+                | ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as node)
+            ) if _is_constant(node) or _is_dotted(node):
                 yield prefix + name, node
 
 
@@ -237,11 +331,55 @@ class _Lines:
         # Python ends a line at these three only; str.splitlines knows more.
         self._starts = [0, *(match.end() for match in re.finditer(r"\r\n|\r|\n", text))]
 
+    def span(self, node: ast.expr) -> tuple[int, int]:
+        """Where an expression begins and ends."""
+        assert node.end_lineno is not None
+        assert node.end_col_offset is not None
+        return self.offset(node.lineno, node.col_offset), self.offset(node.end_lineno, node.end_col_offset)
+
     def offset(self, line: int, column: int) -> int:
         start = self._starts[line - 1]
         # A character has at least one byte, so `column` characters hold the first `column` bytes.
         head = self._text[start : start + column].encode()[:column]
         return start + len(head.decode())
+
+
+# --- shell: assignments and flags --------------------------------------------------------------------
+
+_SHELLS = ("sh", "bash", "ksh", "zsh")
+_SHELL_VALUE = r"(?:0|[1-9]\d*)(?:\.\d+)?|true|false|[A-Za-z][\w./+-]*"
+_SHELL_LITERAL = re.compile(
+    rf"(?:(?<![\w.$-])(?P<name>[A-Za-z_]\w*)=|(?<![\w-])(?P<flag>--?[A-Za-z][\w-]*)(?:=|[ \t]+))"
+    rf"(?P<quote>\"?)(?P<value>{_SHELL_VALUE})(?P=quote)(?=[\s;&|)\\]|\Z)"
+)
+_HERE = re.compile(r"<<-?[ \t]*[\"']?(\w+)")
+
+
+def _shell_literals(text: str) -> Iterator[_Literal]:
+    """`NAME=3`, `--flag=3`, `--flag 3`, outside of comments and here-documents."""
+    at, here = 0, ""
+    for line in text.splitlines(keepends=True):
+        code = re.split(r"(?:^|(?<=\s))#", line, maxsplit=1)[0]
+        if here:
+            here = "" if line.strip() == here else here
+        else:
+            for match in _SHELL_LITERAL.finditer(code):
+                name = match["name"] or match["flag"]
+                start, end = (at + place for place in match.span("value"))
+                quote = len(match["quote"])
+                plain = match["name"] is None or name.isupper()
+                yield _Literal(name, _shell_value(match["value"]), start - quote, end + quote, plain=plain)
+            found = _HERE.search(code)
+            here = found[1] if found else ""
+        at += len(line)
+
+
+def _shell_value(written: str) -> Value:
+    if written in _BOOLS:
+        return _BOOLS[written]
+    if not re.fullmatch(_NUMBER, written):
+        return written
+    return float(written) if "." in written else int(written)
 
 
 # --- TOML, JSON, YAML: found by shape, believed only after a probe -----------------------------------

@@ -27,6 +27,8 @@ class Ledger:
         self._offset = 0
         self._line = 0
         self._previous = ""
+        self._places: dict[str, int] = {}
+        """Where each experiment's line begins, by its id: all that is held of it."""
 
     def new(self) -> Iterator[Experiment]:
         """Yield the experiments not yet yielded, checking the chain. Raises LedgerError at a bad line."""
@@ -40,8 +42,25 @@ class Ledger:
                 if not raw.endswith(b"\n"):
                     return
                 experiment = self._checked(raw[:-1])
+                self._places[experiment.id] = self._offset
                 self._offset += len(raw)
                 yield experiment
+
+    def diff(self, experiment: str) -> str:
+        """The diff of an experiment that was read or written, by its id, read again from the file.
+
+        Empty where there is none. Raises LedgerError where the line is no longer what it was.
+        """
+        place = self._places.get(experiment)
+        if place is None:
+            return ""
+        try:
+            with self.path.open("rb") as file:
+                file.seek(place)
+                found = decode(file.readline().rstrip(b"\n"))
+        except (OSError, RecordError) as error:
+            raise LedgerError(f"{self.path}: cannot read {experiment} again: {error}") from None
+        return found.diff
 
     def rewritten(self) -> bool:
         """Whether the file is no longer the one read so far: another file, or shorter than it was."""
@@ -71,6 +90,7 @@ class Ledger:
         except OSError as error:
             reason = error.strerror or str(error)
             raise LedgerError(f"{self.path}: cannot append: {reason}; free space, then run again") from None
+        self._places[experiment.id] = self._offset
         self._offset += len(line) + 1
         self._line += 1
         self._previous = digest(line)

@@ -193,8 +193,9 @@ class Engine:
         if self._history is None or self.ledger.rewritten():
             calibration = self.state.calibration()
             self.ledger = Ledger(self.ledger.path)
-            self._history = History(self.target.metric, calibration.baseline if calibration else None)
-            self.judge.census = calibration.baseline.census if calibration else {}
+            baseline = calibration.baseline if calibration else None
+            self._history = History(self.target.metric, baseline, diffs=self.ledger.diff)
+            self.judge.census = baseline.census if baseline else {}
         for experiment in self.ledger.new():
             if _measured_otherwise(experiment, self.target.metric):
                 raise LedgerError(
@@ -287,6 +288,7 @@ class Engine:
             profile=profile,
             diagnosis=fenced(diagnosis) if diagnosis else "",
             elsewhere=self.elsewhere,
+            simplify=self.target.policy.simplify,
         )
 
     def _diagnosis(self, parent: str) -> str:
@@ -439,6 +441,11 @@ class Engine:
             return 0.0
         pairs = CLAIM_PAIRS[self.target.metric.noise] + 1
         return 2 * pairs * calibration.baseline.seconds
+
+    def exhausted(self) -> None:
+        """Remember that the proposer had nothing left, for reports, until something else is tried."""
+        name = getattr(self.proposer, "name", type(self.proposer).__name__.lower())
+        self.state.save_exhausted(name, len(self.history()))
 
     # --- baseline and claim ------------------------------------------------------------------------
 

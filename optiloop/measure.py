@@ -46,11 +46,12 @@ from optiloop.model import (
     Noise,
     Pair,
     Sample,
+    Seconds,
     Status,
     Target,
     Verdict,
 )
-from optiloop.parsers import MetricError, parse, partial_lines
+from optiloop.parsers import MetricError, metric_line, parse, partial_lines
 from optiloop.sandbox import Outcome, Sandbox, private_folder, shown
 from optiloop.stats import median_interval, robust_scale
 
@@ -68,6 +69,9 @@ CLAIM_PAIRS = {Noise.TIMING: 20, Noise.COSTLY: 6, Noise.DETERMINISTIC: 1}
 
 CURVE_POINTS = 64
 """Points that are kept of a run's course."""
+
+SCALING_TIMES = 5
+"""How many times a sample's budget `--scaling` may take."""
 
 _CANDIDATE = ""
 _FAILED = "failed"
@@ -430,6 +434,21 @@ class Judge:
         except NoSample as no:
             raise TargetError(f"{self.target.name}: the claim gives no metric: {no.reason}") from None
         return _claim(pairs, self.target, commit=commit, time=time)
+
+    def scaling(self, champion: Path, baseline: Path) -> dict[str, float]:
+        """What the metric's command says with `--scaling`, of both. Raises NoSample where it fails."""
+        self.phase = "how the time grows with the input"
+        command = self.target.metric.command
+        line = f"{command.line} --scaling" if isinstance(command.line, str) else (*command.line, "--scaling")
+        longer = replace(command, line=line, timeout=Seconds(SCALING_TIMES * command.timeout))
+        env = {SEED: "1", bench.RIVAL: str(baseline)}
+        outcome = self._run(longer, champion, env, shown_too=(self._tree(baseline) or baseline,))
+        if not outcome.ok:
+            raise NoSample(outcome.failure())
+        try:
+            return metric_line(outcome.stdout, options={"name": "", "unit": ""})
+        except MetricError as error:
+            raise NoSample(str(error)) from None
 
     def _run(
         self,

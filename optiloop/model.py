@@ -223,8 +223,9 @@ class Lesson:
 
     `result` fingerprints the whole program it proposed, `change` the definitions it changed, before
     and after; both are None where nothing was proposed. `champion` is the champion's metric at the
-    time, `effect` how many times better the candidate was; None where it was not measured. `hypothesis` and
-    `reason` are on one line, plain and short.
+    time, `effect` how many times better the candidate was; None where it was not measured. `partial` is where
+    a run that was ended early stood: its share, and the metric then. `hypothesis` and `reason` are on one
+    line, plain and short.
     """
 
     id: str
@@ -241,6 +242,7 @@ class Lesson:
     effect: float | None
     seconds: float
     cost: Cost
+    partial: tuple[float, float] | None = None
 
 
 class Recall(Protocol):
@@ -260,6 +262,9 @@ class Recall(Protocol):
 
     def latest(self, count: int) -> tuple[Lesson, ...]:
         """The newest `count` experiments, oldest first."""
+
+    def diff(self, experiment: str) -> str:
+        """The diff that an experiment proposed, by its id, read from the log; empty where there is none."""
 
 
 @dataclass(frozen=True)
@@ -282,7 +287,8 @@ class Brief:
     the diagnose command tells. `diagnosis` is that command's output, plain, capped and fenced: a candidate
     may speak in it. `folder` holds a throw-away copy of the target. `seed` is this cycle's
     randomness: the same log and seed give the same brief. `elsewhere` is what each (origin, family) used and
-    gained in the logs of other targets; empty unless the user named them.
+    gained in the logs of other targets; empty unless the user named them. `simplify` says that what is
+    simpler and no worse is kept.
     """
 
     goal: str
@@ -297,6 +303,7 @@ class Brief:
     profile: Mapping[str, float] = field(default_factory=dict)
     diagnosis: str = ""
     elsewhere: Mapping[tuple[str, str], Spent] = field(default_factory=dict)
+    simplify: bool = False
 
 
 @dataclass(frozen=True)

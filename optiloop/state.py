@@ -35,6 +35,7 @@ class State:
         self._calibration = home / "baseline.json"
         self._claim = home / "claim.json"
         self._rechecks = home / "rechecks.json"
+        self._exhausted = home / "exhausted.json"
 
     def calibration(self) -> Calibration | None:
         """What was measured of the baseline, or None."""
@@ -141,6 +142,16 @@ class State:
         }
         _write(self._rechecks, {**_read(self._rechecks), recheck.experiment: values})
 
+    def exhausted(self, experiments: int) -> str:
+        """The proposer that had nothing left to try after so many experiments; empty where there was none."""
+        found = _read(self._exhausted)
+        proposer = found.get("proposer")
+        return proposer if found.get("experiments") == experiments and isinstance(proposer, str) else ""
+
+    def save_exhausted(self, proposer: str, experiments: int) -> None:
+        """Remember it, until the log has another experiment."""
+        _write(self._exhausted, {"proposer": proposer, "experiments": experiments})
+
 
 def _read(path: Path) -> dict[str, Any]:
     try:
@@ -174,6 +185,7 @@ def read_campaign(target: Target) -> Campaign:
     workspace = campaign_workspace(target)
     state = State(workspace.place.home)
     calibration = state.calibration()
+    experiments = tuple(Ledger(workspace.place.home / "experiments.jsonl").new())
     before, after = (workspace.source_at(commit) for commit in (workspace.root_commit, workspace.head()))
     return Campaign(
         target=target.name,
@@ -182,7 +194,8 @@ def read_campaign(target: Target) -> Campaign:
         editable=target.editable,
         alpha=target.policy.alpha,
         peeks=target.holdout.peeks if target.holdout else None,
-        experiments=tuple(Ledger(workspace.place.home / "experiments.jsonl").new()),
+        experiments=experiments,
+        exhausted=state.exhausted(len(experiments)),
         baseline=calibration.baseline if calibration else None,
         claim=state.claim(),
         rechecks=state.rechecks(),

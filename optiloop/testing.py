@@ -119,6 +119,7 @@ def brief_of(
     metric: Metric | None = None,
     profile: Mapping[str, float] | None = None,
     seed: int = 0,
+    simplify: bool = False,
 ) -> Brief:
     """A brief on a program, as the loop would give it. The folder does not exist."""
     metric = metric or Metric("score", Command("true"))
@@ -132,6 +133,7 @@ def brief_of(
         champion=1.0,
         baseline=dict(source),
         profile=profile or {},
+        simplify=simplify,
     )
 
 
@@ -284,7 +286,8 @@ class ProposerContract:
 
 
 def _history(experiments: Sequence[Experiment]) -> History:
-    history = History(Metric("score", Command("true")))
+    diffs = {experiment.id: experiment.diff for experiment in experiments}
+    history = History(Metric("score", Command("true")), diffs=lambda name: diffs.get(name, ""))
     for experiment in experiments:
         history.add(experiment)
     return history

@@ -42,7 +42,11 @@ _IDENTITY = {
 }
 _INHERITED_BY_HOOKS = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR")
 
-_CAMPAIGN_FILES = ("experiments.jsonl", "artifacts", "campaign.json", "baseline.json", "claim.json")
+_CAMPAIGN_FILES = (
+    "experiments.jsonl",
+    "artifacts",
+    *(f"{name}.json" for name in ("campaign", "baseline", "claim", "rechecks", "exhausted")),
+)
 
 Manifest = dict[str, tuple[int, ...]]
 """Path -> (mode, size, mtime, ctime, inode) of every file of a worktree."""

@@ -21,6 +21,7 @@ ROWS = (
     ("memory",),
     ("report",),
     ("parsers", "bench"),
+    ("swaps",),
     ("knobs",),
     ("sandbox", "ledger"),
     ("measure", "workspace"),
@@ -29,7 +30,7 @@ ROWS = (
     ("proposers",),
     ("stopping",),
     ("loop",),
-    ("live", "apply", "recheck", "scaffold", "scan"),
+    ("live", "apply", "recheck", "scaffold", "scan", "scaling"),
     ("verify",),
     ("testing",),
     ("cli",),
@@ -51,6 +52,8 @@ PURE = (
     "parsers",
     "redact",
     "stopping",
+    "knobs",
+    "swaps",
     "untrusted",
 )
 WORLD = {

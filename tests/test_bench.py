@@ -163,6 +163,36 @@ def test_the_seed_decides_the_inputs_and_each_round_draws_new_ones(bench, seeds,
     assert len(set(first.splitlines())) == 3
 
 
+REMEMBERING = """
+    calls = []
+
+    def total(numbers):
+        calls.append(numbers)
+        return calls.count(numbers)
+
+    def words(text):
+        return len(calls)
+"""
+
+
+def test_what_a_candidate_remembers_is_cold_when_a_case_repeats_itself(bench):
+    """A cache of the whole call would otherwise be timed warm: in all rounds but the first."""
+    same = DRIVER.replace("rng.randrange(1000) for _ in range(100)", "7").replace(
+        "sum)", "lambda numbers: 1)"
+    )
+    same = same.replace("rng.randrange(1, 9)", "rng.randrange(10**6)").replace(
+        "str.split)", "lambda text: 1)"
+    )
+    done = bench(REMEMBERING, driver=same.replace("so it is ", ""))
+    assert done.returncode == 0, done.stderr
+
+
+def test_fresh_inputs_go_to_one_worker(bench):
+    counting = DRIVER.replace("sum)", "lambda numbers: 1)").replace("str.split)", "lambda text: 1)")
+    done = bench(REMEMBERING.replace("calls.count(numbers)", "len(calls)"), driver=counting)
+    assert "wrong answer 2, right is 1" in done.stderr
+
+
 def test_import_loads_no_other_part_of_optiloop_and_nothing_heavy():
     code = "import sys, optiloop.bench; print(*sorted(sys.modules))"
     modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout

@@ -110,7 +110,7 @@ def here(toy: Path) -> Path:
     """The folder the toy lies in, with a campaign of five experiments, two of them kept."""
     proposer = write_replay(toy.parent / "five.jsonl", "90", "95", "ninety", "80", "80")
     ended = call("run", "toy", "--proposer", proposer, here=toy.parent)
-    assert (ended.code, ended.error) == (0, "ended after 5 experiments: nothing is left to propose")
+    assert (ended.code, ended.error) == (0, "ended after 5 experiments: nothing is left to try")
     return toy.parent
 
 
@@ -140,11 +140,26 @@ def test_run_says_each_experiment_on_stderr_and_the_result_on_stdout(toy):
         "#1 keep 1.111×: try 90 (better: 100.0 -> 90.0, twice; T)",
         "#2 gate_failed: try bad (digits: exit 1: not a number: bad; T)",
         "#3 discard 0.947×: try 95 (worse: 90.0 -> 95.0; T)",
-        "ended after 3 experiments: nothing is left to propose",
+        "ended after 3 experiments: nothing is left to try",
     ]
     assert "champion     90" in ended.out
     assert "1.111× better, verified" in ended.out
     assert (toy / "value.txt").read_text() == "100\n", "the checkout is the user's"
+
+
+def test_a_proposer_with_nothing_left_is_remembered_until_something_else_is_tried(here):
+    done = json.loads(call("status", "toy", "--json", here=here).out)["exhausted"]
+    assert done == {"proposer": "replay", "tried": {"replay": {"experiments": 5, "kept": 2}}, "shares": {}}
+    said = "nothing by replay: replay 5 (2 kept). A model, or you, may know more"
+    assert said in " ".join(call("status", "toy", here=here).out.split())
+    more = write_replay(here / "more.jsonl", "70", "60")
+    call("run", "toy", "--proposer", more, "--cycles", "1", here=here)
+    assert json.loads(call("status", "toy", "--json", here=here).out)["exhausted"] is None
+    five = write_replay(here / "more.jsonl", "70", "60", "50", "40", "30", "20")
+    call("run", "toy", "--fresh", "--proposer", five, "--cycles", "5", here=here)
+    assert json.loads(call("status", "toy", "--json", here=here).out)["exhausted"] is None, (
+        "of another campaign"
+    )
 
 
 def test_run_json_gives_the_log_lines_and_then_the_status(toy):
@@ -165,7 +180,7 @@ def test_run_json_gives_the_log_lines_and_then_the_status(toy):
         (("--until", "score<71"), 4, "score < 71 is reached"),
         (("--plateau", "2"), 3, "nothing was kept in 2 experiments in a row"),
         (("--usd", "0"), 0, "0.00 USD of 0.00 are spent"),
-        ((), 5, "nothing is left to propose"),
+        ((), 5, "nothing is left to try"),
     ],
 )
 def test_a_run_ends_at_its_first_limit(toy, limit, experiments, reason):
@@ -216,7 +231,7 @@ def test_step_runs_one_experiment(toy):
     line = json.loads(call("step", "toy", "--proposer", proposer, "--json", here=toy.parent).out)
     assert (line["status"], line["hypothesis"]) == ("keep", "try 80")
     last = call("step", "toy", "--proposer", proposer, here=toy.parent)
-    assert (last.code, last.out, last.error) == (0, "", "nothing is left to propose")
+    assert (last.code, last.out, last.error) == (0, "", "nothing is left to try")
 
 
 @pytest.mark.parametrize(("answer", "status"), [("y", "keep"), ("n", "discard"), ("", "discard")])

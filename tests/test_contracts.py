@@ -12,6 +12,7 @@ import pytest
 from optiloop import parsers
 from optiloop.errors import ProposerError
 from optiloop.model import Brief, Proposal, Proposer
+from optiloop.proposers.evolve import Evolve
 from optiloop.proposers.portfolio import Portfolio
 from optiloop.proposers.replay import Replay
 from optiloop.proposers.rewrite import Rewrite
@@ -40,6 +41,11 @@ class TestRewrite(ProposerContract):
 class TestTune(ProposerContract):
     def proposer(self) -> Proposer:
         return Tune()
+
+
+class TestEvolve(ProposerContract):
+    def proposer(self) -> Proposer:
+        return Evolve()
 
 
 class TestPortfolio(ProposerContract):

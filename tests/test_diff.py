@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from optiloop.diff import DiffError, patched, unified
+from optiloop.diff import DiffError, moved, patched, undone, unified
 
 LINES = (
     *("", "a", "b", "--- a/x", "+++ b/x", "-- ", "++ ", "-", "+", " ", "\\ No newline at end of file", "\\"),
@@ -93,3 +95,69 @@ def test_rubbish_is_refused(rubbish: str) -> None:
     if rubbish:
         with pytest.raises(DiffError):
             patched({"a": "1\n"}, f"{rubbish}\n")
+
+
+# --- in another text ---------------------------------------------------------------------------------
+
+LONG = "".join(f"line {number}\n" for number in range(40))
+
+
+def changed(text: str, *numbers: int) -> str:
+    for number in numbers:
+        text = text.replace(f"line {number}\n", f"new {number}\n")
+    return text
+
+
+def diff_of(*numbers: int) -> str:
+    return unified({"a": LONG}, {"a": changed(LONG, *numbers)})
+
+
+@given(st.sets(st.integers(0, 39)), st.sets(st.integers(0, 39)))
+def test_changes_that_touch_nothing_of_each_other_are_merged(mine: set[int], others: set[int]) -> None:
+    if any(abs(a - b) < 3 for a in mine for b in others):
+        return
+    there = changed(LONG, *others)
+    try:
+        after = moved({"a": there}, diff_of(*mine))
+    except DiffError:  # two changes within one hunk, with one of the others between them
+        assert any(min(mine) < other < max(mine) for other in others)
+        return
+    assert after == {"a": changed(there, *mine)}
+    assert undone(after, diff_of(*mine)) == {"a": there}
+
+
+def test_lines_may_have_moved() -> None:
+    assert moved({"a": "more\n" * 9 + LONG}, diff_of(5)) == {"a": "more\n" * 9 + changed(LONG, 5)}
+
+
+@pytest.mark.parametrize(
+    "there",
+    [
+        changed(LONG, 5).replace("new 5", "other 5"),
+        LONG + LONG,
+        "",
+        LONG.replace("line 4\n", "x\n"),
+    ],
+)
+def test_what_stands_nowhere_or_twice_is_refused(there: str) -> None:
+    with pytest.raises(DiffError):
+        moved({"a": there}, diff_of(5))
+
+
+def test_a_file_that_is_not_there_is_refused() -> None:
+    with pytest.raises(DiffError, match="there is no a"):
+        moved({"b": LONG}, diff_of(5))
+
+
+def test_a_line_without_an_end_stays_the_last_one() -> None:
+    diff = unified({"a": "x\ny\n"}, {"a": "x\ny"})
+    assert moved({"a": "0\nx\ny\n"}, diff) == {"a": "0\nx\ny"}
+    with pytest.raises(DiffError):
+        moved({"a": "x\ny\nz\n"}, diff)
+
+
+@given(texts, texts)
+def test_where_it_moves_to_its_own_text_it_is_the_patch(old: str, new: str) -> None:
+    diff = unified({"a": old}, {"a": new})
+    with contextlib.suppress(DiffError):  # some of its lines stand twice
+        assert moved({"a": old}, diff) == {"a": new}

@@ -251,3 +251,12 @@ def test_reading_the_log_again_gives_the_same_answers(experiments: list[Experime
     )
     assert all(live.spent(origin) == read.spent(origin) for origin in "xyz")
     assert all(live.result(one.result or "") == read.result(one.result or "") for one in experiments)
+
+
+def test_a_run_that_was_ended_early_tells_how_far_it_came() -> None:
+    known = History(TIMING)
+    ended = Sample({}, 1.0, 1.0, curve=((0.1, 9.0), (0.3, 8.0)))
+    whole = Sample({TIMING.name: 1.0}, 1.0, 1.0, curve=((0.5, 2.0),))
+    for number, screen in enumerate((ended, whole, None)):
+        known.add(replace(experiment(number), measurement=Measurement((), screen=screen)))
+    assert [lesson.partial for lesson in known.latest(3)] == [(0.3, 8.0), None, None]

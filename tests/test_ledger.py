@@ -245,3 +245,23 @@ def test_a_small_file_that_cannot_be_replaced_stays(tmp_path: Path) -> None:
     with pytest.raises(UnicodeEncodeError):
         write_atomically(file, "\ud800")
     assert file.read_text() == "one\n"
+
+
+def test_a_diff_is_read_again_by_its_id(tmp_path: Path) -> None:
+    written = Ledger(tmp_path / "log.jsonl")
+    made = [experiment_of(Proposal({"a": f"{n}\n"}, "", "x"), {"a": ""}, number=n) for n in range(3)]
+    for one in made:
+        written.append(one)
+    read = Ledger(tmp_path / "log.jsonl")
+    assert len(list(read.new())) == 3
+    for ledger in (written, read):
+        assert [ledger.diff(one.id) for one in made] == [one.diff for one in made]
+        assert ledger.diff("no such id") == ""
+
+
+def test_a_line_that_is_gone_is_an_error(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "log.jsonl")
+    one = ledger.append(experiment_of(Proposal({"a": "1\n"}, "", "x"), {"a": ""}))
+    (tmp_path / "log.jsonl").write_text("")
+    with pytest.raises(LedgerError, match="cannot read"):
+        ledger.diff(one.id)

@@ -69,6 +69,13 @@ def test_gains_are_per_second() -> None:
     assert first(both(), known) == "b"
 
 
+def test_one_cycle_in_five_explores() -> None:
+    known = [("a", Status.KEEP, 100.0, 5.0)] * 3
+    assert first(both(), history(*known)) == "a"
+    assert first(both(), history(*known, known[0])) == "b", "the fifth, although it has gained nothing yet"
+    assert first(both(b=0), history(*known, known[0])) == "a", "where it has something left"
+
+
 def test_a_discarded_effect_is_no_gain() -> None:
     known = history(("a", Status.DISCARD, 100.0, 1.0), ("b", Status.KEEP, 1.1, 1.0))
     assert first(both(), known) == "b"
@@ -117,7 +124,8 @@ def test_the_built_in_names_are_found() -> None:
     [
         ("portfolios", "no proposer named 'portfolios'"),
         ("", "no proposer named ''"),
-        ("tune:argument", "takes no argument"),
+        ("tune:argument", "there are tpe, cmaes, gp, random"),
+        ("rewrite:argument", "takes no argument"),
         ("replay", "needs an argument, like replay:FILE"),
         ("replay:", "cannot read it"),
     ],

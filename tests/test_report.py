@@ -541,6 +541,28 @@ def test_golden(name: str) -> None:
     assert FORMATS[name](SMALL) == (GOLDEN / name).read_text(encoding="utf-8")
 
 
+def test_where_more_could_be_found_is_said_once_nothing_is_left() -> None:
+    secondary = {
+        "slow_us": (60.0, 30.0),
+        "quick_us": (10.0, 10.0),
+        "peak_mb": (9.0, 9.0),
+        "import_us": (99.0, 99.0),
+    }
+    kept = experiment(
+        1, Status.KEEP, origin="rewrite", measurement=replace(measured(100, 50), secondary=secondary)
+    )
+    one = replace(campaign(kept, experiment(2, Status.DISCARD, origin="tune")), exhausted="portfolio")
+    assert one.shares == {"slow": 0.75, "quick": 0.25}
+    said = "nothing by portfolio: rewrite 1 (1 kept), tune 1 (0 kept). A model, or you, may know more"
+    said += "; the time goes to slow 75%, quick 25%"
+    assert said in markdown(one)
+    assert said in html(one)
+    assert status(one)["exhausted"]["tried"]["tune"] == {"experiments": 1, "kept": 0}  # type: ignore[index]
+    again = replace(one, exhausted="")
+    assert status(again)["exhausted"] is None
+    assert "nothing by" not in markdown(again) + html(again)
+
+
 def test_reports_say_how_often_the_hold_out_was_asked() -> None:
     asked = (GateResult("hold-out", True, "", 1.0),)
     held = campaign(experiment(1, Status.DISCARD), experiment(2, Status.KEEP, gates=asked), peeks=200)

@@ -18,6 +18,7 @@ import yaml
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from optiloop.errors import UsageError
 from optiloop.knobs import Choices, Knob, Range, Value, _only_change, find, replace, replace_all
 from optiloop.memory.fingerprint import result_fingerprint
 from optiloop.model import (
@@ -31,7 +32,7 @@ from optiloop.model import (
     Spent,
     Status,
 )
-from optiloop.proposers.tune import Tune, _loss
+from optiloop.proposers.tune import Tune, _loss, _study
 
 PYTHON = '''"""Ein Döcstring."""
 é = "ü"; RATE = 0.02  # range: 0.005..0.1 log
@@ -261,6 +262,9 @@ class FakeRecall:
     def latest(self, count: int) -> tuple[Lesson, ...]:
         return tuple(self.lessons[-count:])
 
+    def diff(self, experiment: str) -> str:
+        return ""
+
     def _last(self, wanted: Callable[[Lesson], bool]) -> Lesson | None:
         return next((lesson for lesson in reversed(self.lessons) if wanted(lesson)), None)
 
@@ -273,6 +277,7 @@ class FakeLoop:
     score: Callable[[Mapping[str, str]], float | None]
     direction: Direction = Direction.MINIMIZE
     recall: FakeRecall = field(default_factory=FakeRecall)
+    tune: Tune = field(default_factory=Tune)
 
     def brief(self, seed: int) -> Brief:
         metric = Metric("loss", Command("true"), direction=self.direction)
@@ -281,7 +286,7 @@ class FakeLoop:
 
     def cycle(self, seed: int) -> Proposal | None:
         brief = self.brief(seed)
-        proposal = Tune().propose(brief)
+        proposal = self.tune.propose(brief)
         if proposal is None:
             return None
         after = {**self.source, **proposal.edits}
@@ -486,3 +491,218 @@ def test_optuna_stays_silent(capfd: pytest.CaptureFixture[str]) -> None:
     for seed in range(10):
         loop.cycle(seed)
     assert capfd.readouterr() == ("", "")
+
+
+# --- other places for knobs ----------------------------------------------------------------------------
+
+CALLS = """
+import numpy as np
+
+SOLVE = np.linalg.eig  # choices: np.linalg.eig, np.linalg.eigh
+OTHER = np.linalg.eig
+
+def train(data, depth=3):
+    model = lib.Forest(trees=100, fast=True, kind="auto", seed=7)
+    model.fit(data, rate=0.1)  # range: 0.01..1 log
+    ordered = sorted(data, reverse=True)
+    values, vectors = np.linalg.eig(data)
+    done = solve_ivp(f, data, method="RK45")
+    return other(name="text", size=-3, deep=f(1))
+"""
+SHELL = """#!/bin/sh
+# WIDTH=5 is said here only
+WIDTH=64
+LEVEL="9"   # range: 1..12
+small=3
+MODE=fast   # choices: fast, exact
+export THREADS=4; run --depth=3 --rate 0.5 -j 8 --name x --fast=true $WIDTH  # --old=3
+name="$WIDTH"; path=/tmp/3 x=1e
+cat <<END
+HEIGHT=7
+END
+PORT=080
+"""
+
+
+def test_keyword_arguments_of_calls_and_what_may_be_swapped() -> None:
+    knobs = named("a.py", CALLS)
+    assert {name: knob.value for name, knob in knobs.items()} == {
+        "SOLVE": "np.linalg.eig",
+        "train.Forest(trees)": 100,
+        "train.Forest(fast)": True,
+        "train.fit(rate)": 0.1,
+        "train.np.linalg.eig": "np.linalg.eig",
+        "train.solve_ivp(method)": "RK45",
+    }
+    assert knobs["train.fit(rate)"].domain == Range(0.01, 1, log=True)
+    assert knobs["train.Forest(fast)"].domain == Choices((False, True))
+    swapped = replace_all(
+        CALLS,
+        {
+            knobs["SOLVE"]: "np.linalg.eigh",
+            knobs["train.np.linalg.eig"]: "np.linalg.eigh",
+            knobs["train.solve_ivp(method)"]: "LSODA",
+        },
+    )
+    assert "SOLVE = np.linalg.eigh  #" in swapped
+    assert "vectors = np.linalg.eigh(data)" in swapped
+    assert 'method="LSODA"' in swapped
+    again = named("a.py", swapped)
+    assert again["train.np.linalg.eig"].value == "np.linalg.eigh", "its name stays when it is swapped"
+    assert again["train.np.linalg.eig"].domain == knobs["train.np.linalg.eig"].domain
+
+
+def test_two_calls_alike_in_one_function_are_no_knobs() -> None:
+    assert find("a.py", "def f():\n    g(n=3)\n    g(n=4)\n") == ()
+
+
+def test_a_choice_that_is_no_name_is_no_knob_of_code() -> None:
+    assert find("a.py", "F = a.b  # choices: a.b, a.c()\n") == ()
+
+
+@pytest.mark.parametrize("path", ["run.sh", "run", "run.bash"])
+def test_shell_variables_and_flags(path: str) -> None:
+    knobs = named(path, SHELL)
+    assert {name: knob.value for name, knob in knobs.items()} == {
+        "WIDTH": 64,
+        "LEVEL": 9,
+        "MODE": "fast",
+        "THREADS": 4,
+        "--depth": 3,
+        "--rate": 0.5,
+        "-j": 8,
+        "--fast": True,
+    }
+    assert knobs["LEVEL"].domain == Range(1, 12)
+
+
+@pytest.mark.skipif(not Path("/bin/sh").exists(), reason="needs a shell")
+def test_what_is_turned_in_shell_is_read_back_by_the_shell(tmp_path: Path) -> None:
+    text = 'WIDTH=64\nLEVEL="9"\nMODE=fast # choices: fast, exact\nset -- --rate 0.5 --on=true\n'
+    text += 'echo $WIDTH $LEVEL $MODE "$@"\n'
+    knobs = named("a.sh", text)
+    values: dict[Knob, Value] = {
+        knobs["WIDTH"]: 128,
+        knobs["LEVEL"]: 3,
+        knobs["MODE"]: "exact",
+        knobs["--rate"]: 1e-05,
+        knobs["--on"]: False,
+    }
+    (tmp_path / "a.sh").write_text(replace_all(text, values))
+    said = subprocess.run(
+        ["/bin/sh", "a.sh"], cwd=tmp_path, capture_output=True, text=True, check=True
+    ).stdout
+    assert said == "128 3 exact --rate 1.0e-05 --on=false\n"
+
+
+# --- conditions ----------------------------------------------------------------------------------------
+
+CONDITIONAL = """
+MODE = "plain"  # choices: plain, deep
+DEPTH = 2       # range: 1..4 when MODE == deep
+"""
+
+
+def test_a_condition_is_read_from_the_comment() -> None:
+    knobs = named("a.py", CONDITIONAL)
+    assert knobs["DEPTH"].when is not None
+    assert not knobs["DEPTH"].when.met({"MODE": "plain"})
+    assert knobs["DEPTH"].when.met({"MODE": "deep"})
+    both = named("a.toml", "on = true\nn = 3  # range: 1..9 when on == true\n")
+    assert both["n"].when is not None
+    assert both["n"].when.met({"on": True})
+    assert named("a.py", 'A = "x"  # choices: x, y when B == 3\nB = 3  # range: 1..5\n')[
+        "A"
+    ].domain == Choices(("x", "y"))
+
+
+@pytest.mark.parametrize("name", ["MODUS", "DEPTH"])
+def test_a_condition_on_no_other_knob_makes_none(name: str) -> None:
+    text = CONDITIONAL.replace("MODE == deep", f"{name} == deep")
+    assert "DEPTH" not in named("a.py", text)
+
+
+def test_a_knob_without_effect_is_not_turned() -> None:
+    loop = FakeLoop({"a.py": CONDITIONAL}, lambda source: 1.0)
+    proposals = [proposal for seed in range(20) if (proposal := loop.cycle(seed))]
+    found = [values_of(proposal.edits) for proposal in proposals]
+    assert len(found) == 4, "the other mode with each depth; the plain one with its own depth only"
+    assert {(values["MODE"], values["DEPTH"]) for values in found} == {("deep", n) for n in (1, 2, 3, 4)}
+
+
+def test_the_sampler_goes_on_with_conditional_trials() -> None:
+    def score(source: Mapping[str, str]) -> float:
+        values = values_of(source)
+        rate, deep = float(values["RATE"]), values["MODE"] == "deep"
+        return 2.0 + math.log10(rate / 0.05) ** 2 - (float(values["GRIP"]) if deep else 0.0)
+
+    text = (
+        'MODE = "plain"  # choices: plain, deep\nRATE = 0.001  # range: 0.0001..1 log\n'
+        "GRIP = 0.5  # range: 0..1 when MODE == deep\n"
+    )
+    loop = FakeLoop({"a.py": text}, score)
+    for seed in range(40):
+        loop.cycle(seed)
+    assert values_of(loop.source)["MODE"] == "deep"
+    assert score(loop.source) < 1.3
+
+
+# --- samplers ------------------------------------------------------------------------------------------
+
+
+def test_an_unknown_sampler_and_a_missing_package_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UsageError, match="there are tpe, cmaes, gp, random"):
+        Tune("best")
+    monkeypatch.setattr("optiloop.proposers.tune.find_spec", lambda name: None)
+    with pytest.raises(UsageError, match="pip install cmaes"):
+        Tune("cmaes")
+    with pytest.raises(UsageError, match="pip install torch"):
+        Tune("gp")
+    assert Tune("random")
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "cmaes", "random"])
+def test_each_sampler_searches_and_is_repeatable(sampler: str) -> None:
+    if sampler == "cmaes":
+        pytest.importorskip("cmaes")
+    text = "A = 0.5  # range: 0..1\nB = 0.5  # range: 0..1\nC = 0.5  # range: 0..1\n"
+
+    def score(source: Mapping[str, str]) -> float:
+        return 1.0 + sum((float(value) - 0.8) ** 2 for value in values_of(source).values())
+
+    loop = FakeLoop({"a.py": text}, score, tune=Tune(sampler))
+    for seed in range(45):
+        brief = loop.brief(seed)
+        assert Tune(sampler).propose(brief) == Tune(sampler).propose(brief)
+        loop.cycle(seed)
+    assert score(loop.source) < 1.1
+
+
+# --- runs ended early ----------------------------------------------------------------------------------
+
+
+def test_a_run_ended_early_is_a_pruned_trial_with_its_value_so_far() -> None:
+    source = {"a.py": "A = 0.5  # range: 0..1\n"}
+    proposal = Proposal({}, "", "tune", tags=("knob:a.py:A=0.25",))
+    ended = replace_fields(lesson(proposal, {}, Status.DISCARD, 1.0, None), partial=(0.3, 7.5))
+    loop = FakeLoop(source, lambda source: 1.0, Direction.MAXIMIZE, FakeRecall([ended]))
+    knobs = find("a.py", source["a.py"])
+    study = _study(loop.brief(0), knobs, "tpe")
+    champion, pruned = study.trials
+    assert champion.value == -1.0
+    assert pruned.state.name == "PRUNED"
+    assert pruned.intermediate_values == {30: -7.5}
+    assert pruned.params == {"a.py:A": 0.25}
+
+
+def test_every_turn_is_recorded_from_and_to() -> None:
+    source = {"a.py": 'A = 2  # range: 1..9\nMODE = "x"  # choices: x, y\n'}
+    known = FakeLoop(source, lambda source: 1.0)
+    for seed in range(10):
+        proposal = known.cycle(seed)
+        assert proposal is not None
+        for knob in find("a.py", source["a.py"]):
+            after = values_of(proposal.edits)[knob.name]
+            turn = f"{knob.name} in a.py: {json.dumps(knob.value)} -> {json.dumps(after)}"
+            assert (turn in proposal.hypothesis) == (after != knob.value)
+            assert f"knob:a.py:{knob.name}={json.dumps(after)}" in proposal.tags

@@ -14,7 +14,8 @@ each answer with an independent one, and reads the worker's CPU time from outsid
 
 - All CPU time since the previous answer is billed to a call: decoding its arguments, the function,
   serialising the result, and whatever the candidate does meanwhile.
-- The arguments do not exist before the candidate is imported, and they are drawn anew in each round.
+- The arguments do not exist before the candidate is imported, and they are drawn anew in each round. Where
+  a case draws the same ones again, a new worker is asked: what the candidate remembers is cold.
 - Nothing the worker prints is read; its one channel carries answers, and an answer must be right byte
   for byte as JSON. So 1, 1.0 and true differ, the order of a dict's keys counts, tuples equal lists, and
   keys that are no strings become strings; a class derived from one of these is wrong. Arguments that JSON
@@ -74,12 +75,14 @@ class Case(NamedTuple):
     """One function to time.
 
     `arguments` draws fresh ones from the generator it is given; `expected` takes the same arguments and
-    returns what the function must return, and should share no code with it.
+    returns what the function must return, and should share no code with it. `scaled` draws arguments of a
+    given size, for `--scaling`.
     """
 
     function: str
     arguments: Callable[[random.Random], Sequence[object]]
     expected: Callable[..., object]
+    scaled: Callable[[random.Random, int], Sequence[object]] | None = None
 
 
 class Worker:
@@ -262,12 +265,19 @@ def measure(
         raise ValueError("two cases time the same function; give it one larger input instead")
     files = [candidate] if rival is None else [candidate, rival]
     spent: dict[str, list[list[float]]] = {case.function: [[] for _ in files] for case in cases}
-    with _workers(files, seed, timeout) as running:
+    asked: set[bytes] = set()
+    with ExitStack() as stack:
+        running = stack.enter_context(_workers(files, seed, timeout))
         for _ in range(rounds):
-            for function, arguments, expected in cases:
-                call = _Call(function, arguments(draw), expected)
+            for case in cases:
+                call = _Call(case.function, case.arguments(draw), case.expected)
+                if call.request in asked:  # a cache would know the answer: begin with a cold one
+                    stack.close()
+                    running = stack.enter_context(_workers(files, seed, timeout))
+                    asked.clear()
+                asked.add(call.request)
                 for side in order.sample(range(len(files)), len(files)):
-                    spent[function][side].append(running[side]._timed(call))
+                    spent[case.function][side].append(running[side]._timed(call))
         peaks = [each.peak_mb() for each in running]
     times = {
         function: _levels(*sides) if len(sides) == 2 else (_median(sides[0]),)
@@ -303,19 +313,37 @@ def main(candidate: str, cases: Sequence[Case], *, rounds: int = 3, timeout: flo
     """
     parser = argparse.ArgumentParser(description=f"Time the functions of {candidate} on fresh inputs.")
     parser.add_argument("--json", action="store_true", help="print one JSON object, not METRIC lines")
-    as_json = parser.parse_args().json
+    parser.add_argument(
+        "--scaling",
+        action="store_true",
+        help="tell how the time grows with the size instead: <function>_exponent",
+    )
+    chosen = parser.parse_args()
     seed = int(os.environ.get("OPTILOOP_SEED") or int.from_bytes(os.urandom(4)))
     if not HAS_CPU_CLOCK:
         print("note: wall-clock times; this system has no CPU clock of another process", file=sys.stderr)
     rival = Path(os.environ[RIVAL], candidate) if os.environ.get(RIVAL) else None
     try:
-        metrics = measure(candidate, cases, seed=seed, rounds=rounds, timeout=timeout, rival=rival)
+        if chosen.scaling:
+            metrics = _scaling(candidate, cases, seed=seed, timeout=timeout, rival=rival)
+        else:
+            metrics = measure(candidate, cases, seed=seed, rounds=rounds, timeout=timeout, rival=rival)
     except BenchError as error:
         sys.exit(f"error: {error} (OPTILOOP_SEED={seed})")
-    if as_json:
+    if chosen.json:
         print(json.dumps(metrics))
     else:
         print("\n".join(f"METRIC {name}={value!r}" for name, value in metrics.items()))
+
+
+def _scaling(
+    candidate: str, cases: Sequence[Case], *, seed: int, timeout: float, rival: Path | None
+) -> dict[str, float]:
+    from optiloop.bench.scaling import exponents
+
+    ours = exponents(candidate, cases, seed=seed, timeout=timeout)
+    theirs = exponents(rival, cases, seed=seed, timeout=timeout) if rival else {}
+    return ours | {f"{RIVALS}{name}": value for name, value in theirs.items()}
 
 
 def _cpu_ns(pid: int) -> int:

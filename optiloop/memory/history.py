@@ -7,7 +7,7 @@ with ten experiments behind it as with ten thousand. It is a cache: reading the 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from statistics import median
 
@@ -61,10 +61,16 @@ class Kept:
 
 
 class History:
-    """The experiments of one campaign so far, upon what was measured of its baseline."""
+    """The experiments of one campaign so far, upon what was measured of its baseline.
 
-    def __init__(self, metric: Metric, baseline: Baseline | None = None) -> None:
+    `diffs` finds an experiment's diff by its id, in the log: they are too large to be held for all.
+    """
+
+    def __init__(
+        self, metric: Metric, baseline: Baseline | None = None, *, diffs: Callable[[str], str] | None = None
+    ) -> None:
         self._metric = metric
+        self._diffs = diffs
         self.yardstick = Yardstick(metric, baseline)
         self._lessons: list[Lesson] = []
         self._by_result: dict[str, int] = {}
@@ -120,11 +126,10 @@ class History:
 
     def _keep(self, experiment: Experiment) -> None:
         """Remember what a keep put in, or took back."""
+        taken = {tag.removeprefix(TAKES_BACK) for tag in experiment.tags if tag.startswith(TAKES_BACK)}
+        self.standing = [keep for keep in self.standing if keep.id not in taken]
         if DEMOTION not in experiment.tags:
             self.standing.append(Kept.of(experiment))
-            return
-        taken = {tag.removeprefix(TAKES_BACK) for tag in experiment.tags}
-        self.standing = [keep for keep in self.standing if keep.id not in taken]
 
     def _count(self, experiment: Experiment) -> None:
         kept = experiment.status is Status.KEEP
@@ -174,6 +179,10 @@ class History:
         """See model.Recall."""
         return tuple(self._lessons[-count:]) if count > 0 else ()
 
+    def diff(self, experiment: str) -> str:
+        """See model.Recall."""
+        return "" if self._diffs is None else self._diffs(experiment)
+
     def _at(self, index: int | None) -> Lesson | None:
         return None if index is None else self._lessons[index]
 
@@ -197,7 +206,16 @@ def _lesson(experiment: Experiment, metric: str, champion: float | None) -> Less
         effect=experiment.effect,
         seconds=experiment.seconds,
         cost=experiment.cost,
+        partial=_partial(measured, metric),
     )
+
+
+def _partial(measured: Measurement | None, metric: str) -> tuple[float, float] | None:
+    """Where a run that was ended early stood at its last point."""
+    screen = None if measured is None else measured.screen
+    if screen is None or metric in screen.values or not screen.curve:
+        return None
+    return screen.curve[-1]
 
 
 def as_recall(history: History) -> Recall:

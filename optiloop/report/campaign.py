@@ -41,6 +41,8 @@ class Campaign:
     diff: str = ""
     alpha: float = 0.01
     rechecks: Mapping[str, Recheck] = field(default_factory=dict)
+    exhausted: str = ""
+    """The proposer that has nothing left to try; empty while it may have."""
     peeks: int | None = None
 
     @property
@@ -53,7 +55,6 @@ class Campaign:
         return {
             tag.removeprefix(TAKES_BACK): keep.id
             for keep in self.keeps
-            if DEMOTION in keep.tags
             for tag in keep.tags
             if tag.startswith(TAKES_BACK)
         }
@@ -152,6 +153,38 @@ class Campaign:
     @property
     def seconds(self) -> float:
         return math.fsum(experiment.seconds for experiment in self.experiments)
+
+    @property
+    def tried(self) -> Mapping[str, tuple[int, int]]:
+        """What each proposer tried so far: (experiments, keeps) by its name."""
+        origins = dict.fromkeys(e.origin for e in self.experiments if DEMOTION not in e.tags)
+        return {
+            origin: (
+                sum(e.origin == origin for e in self.experiments),
+                sum(e.origin == origin and e.status is Status.KEEP for e in self.experiments),
+            )
+            for origin in origins
+        }
+
+    @property
+    def shares(self) -> Mapping[str, float]:
+        """Each function's share of the champion's time, the largest first, where the benchmark tells.
+
+        By the last measurement; a function's number is `<function>_` and the metric's unit.
+        """
+        measured = (e for e in reversed(self.experiments) if e.measurement and e.measurement.secondary)
+        last = next(measured, None)
+        if last is None or last.measurement is None or not self.metric.unit:
+            return {}
+        kept, end = last.status is Status.KEEP, f"_{self.metric.unit}"
+        times = {
+            name.removesuffix(end): values[kept]
+            for name, values in last.measurement.secondary.items()
+            if name.endswith(end) and name not in (self.metric.name, f"import{end}")
+        }
+        total = math.fsum(times.values())
+        ordered = sorted(times, key=lambda name: -times[name])
+        return {name: times[name] / total for name in ordered} if total > 0 else {}
 
     def value_of(self, experiment: Experiment) -> float | None:
         """The median of the metric over the candidate's samples; None where it was not measured."""

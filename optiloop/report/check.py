@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -101,11 +102,18 @@ class Check:
 
 
 def checked(
-    target: Target, baseline: Baseline, *, gate_seconds: float, sandbox: str, forgeable: str = ""
+    target: Target,
+    baseline: Baseline,
+    *,
+    gate_seconds: float,
+    sandbox: str,
+    forgeable: str = "",
+    numbers: Mapping[str, float] | None = None,
 ) -> Check:
     """Draw the figures from a measured baseline. `gate_seconds` is what gates and hold-out took.
 
-    `forgeable` is the benchmark in whose process the candidate runs; empty where there is none.
+    `forgeable` is the benchmark in whose process the candidate runs; empty where there is none. `numbers`
+    are all that the baseline gave; a `<function>_us` among them is a function's own time.
     """
     metric, relative = target.metric, target.metric.compare is Compare.RATIO
     noise = _noise(target, baseline)
@@ -128,7 +136,11 @@ def checked(
         keep_seconds=keep,
         night=int(8 * 3600 / cycle) if cycle > 0 else 0,
         sandbox=sandbox,
-        advice=(*_advice(target, baseline), *([_FORGEABLE.format(forgeable)] if forgeable else [])),
+        advice=(
+            *_advice(target, baseline),
+            *_short_functions(target, numbers or {}),
+            *([_FORGEABLE.format(forgeable)] if forgeable else []),
+        ),
     )
 
 
@@ -180,6 +192,20 @@ def _advice(target: Target, baseline: Baseline) -> list[str]:
             "the workload is short (under 5 ms): enlarge it until the code itself is what is measured"
         )
     return advice
+
+
+def _short_functions(target: Target, numbers: Mapping[str, float]) -> list[str]:
+    """Which functions have a workload of their own that is too small to tell."""
+    times = {
+        name.removesuffix("_us"): value
+        for name, value in numbers.items()
+        if name.endswith("_us") and name not in (target.metric.name, "import_us", "combined_us")
+    }
+    short = sorted((name for name in times if times[name] * _SECONDS["us"] < SHORT), key=times.__getitem__)
+    if not short:
+        return []
+    named = ", ".join(short[:3]) + (", ..." if len(short) > 3 else "")
+    return [f"{len(short)} of {len(times)} functions run under 5 ms ({named}): a gain may not hold at scale"]
 
 
 _FORGEABLE = (

@@ -17,7 +17,7 @@ from optiloop.model import Experiment, Status
 from optiloop.report import chart as picture
 from optiloop.report import words
 from optiloop.report.campaign import Campaign
-from optiloop.report.summary import again, asked, better, improvement, proof, rechecked
+from optiloop.report.summary import again, asked, better, improvement, left_to_try, proof, rechecked
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -107,6 +107,7 @@ def _view(campaign: Campaign) -> dict[str, object]:
         "improvement": improvement(campaign),
         "better": better(campaign),
         "rechecked": rechecked(campaign),
+        "left_to_try": left_to_try(campaign),
         "asked": asked(campaign),
         "proof": proof(campaign),
         "champion_diff": diff_lines(campaign.diff[:DIFF_CHARACTERS]),

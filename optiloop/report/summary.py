@@ -8,6 +8,8 @@ from optiloop.model import Compare, Experiment, Status
 from optiloop.report.campaign import Campaign
 from optiloop.report.words import bounds, count, effect, ratio
 
+MOST_SHARES = 3
+
 
 def status(campaign: Campaign) -> dict[str, object]:
     """Return the campaign as one JSON object; null is "not known", and so is an interval's open end."""
@@ -41,6 +43,13 @@ def status(campaign: Campaign) -> dict[str, object]:
         "duplicates_avoided": campaign.statuses[Status.DUPLICATE],
         "cost": {"usd": cost.usd, "tokens": cost.tokens},
         "seconds": campaign.seconds,
+        "exhausted": {
+            "proposer": campaign.exhausted,
+            "tried": {name: {"experiments": n, "kept": k} for name, (n, k) in campaign.tried.items()},
+            "shares": {name: round(share, 4) for name, share in campaign.shares.items()},
+        }
+        if campaign.exhausted
+        else None,
         "sandbox": campaign.sandbox,
         "holdout": None if campaign.peeks is None else {"asked": campaign.asked, "peeks": campaign.peeks},
     }
@@ -92,6 +101,16 @@ def rechecked(campaign: Campaign) -> str:
     if campaign.taken_back:
         said.append(f"{len(campaign.taken_back)} taken back")
     return ", ".join(said)
+
+
+def left_to_try(campaign: Campaign) -> str:
+    """Say that its proposer has nothing left, what was tried, and where more could be found; else empty."""
+    if not campaign.exhausted:
+        return ""
+    tried = ", ".join(f"{name} {number} ({kept} kept)" for name, (number, kept) in campaign.tried.items())
+    most = [f"{name} {share:.0%}" for name, share in list(campaign.shares.items())[:MOST_SHARES]]
+    where = f"; the time goes to {', '.join(most)}" if most else ""
+    return f"nothing by {campaign.exhausted}: {tried or 'no idea'}. A model, or you, may know more{where}"
 
 
 def asked(campaign: Campaign) -> str:

@@ -3,6 +3,7 @@
     python benchmark.py                     METRIC lines: <function>_us for each, combined_us (their sum),
                                             import_us (the import), peak_mb (memory)
     OPTILOOP_SEED=7 python benchmark.py     the same texts again
+    python benchmark.py --scaling           METRIC <function>_exponent: how its time grows with the text
 
 Each answer is compared with reference.py. `optiloop.bench` says how the time is taken and why a candidate
 cannot forge it. Sizes are chosen so that a full run of the naive file takes about one second, and so that
@@ -51,28 +52,74 @@ def letters(rng: random.Random, length: int) -> str:
     return "".join(rng.choices("etaoinshrdlu", k=length))
 
 
+# The last of each draws inputs of a given size, for --scaling.
 CASES = [
-    bench.Case("split_words", lambda rng: [prose(rng, 150)], reference.split_words),
-    bench.Case("sort_words", lambda rng: [words(rng, 1200)], reference.sort_words),
-    bench.Case("count_words", lambda rng: [words(rng, 700)], reference.count_words),
-    bench.Case("top_words", lambda rng: [words(rng, 200), 5], reference.top_words),
-    bench.Case("unique_words", lambda rng: [words(rng, 700)], reference.unique_words),
-    bench.Case("common_words", lambda rng: [words(rng, 1200), words(rng, 1200)], reference.common_words),
-    bench.Case("remove_stop_words", lambda rng: [words(rng, 500)], reference.remove_stop_words),
-    bench.Case("count_ngrams", lambda rng: [words(rng, 500), 2], reference.count_ngrams),
-    bench.Case("concordance", lambda rng: [words(rng, 700)], reference.concordance),
+    bench.Case(
+        "split_words", lambda rng: [prose(rng, 150)], reference.split_words, lambda rng, n: [prose(rng, n)]
+    ),
+    bench.Case(
+        "sort_words", lambda rng: [words(rng, 1200)], reference.sort_words, lambda rng, n: [words(rng, n)]
+    ),
+    bench.Case(
+        "count_words", lambda rng: [words(rng, 700)], reference.count_words, lambda rng, n: [words(rng, n)]
+    ),
+    bench.Case(
+        "top_words", lambda rng: [words(rng, 200), 5], reference.top_words, lambda rng, n: [words(rng, n), 5]
+    ),
+    bench.Case(
+        "unique_words", lambda rng: [words(rng, 700)], reference.unique_words, lambda rng, n: [words(rng, n)]
+    ),
+    bench.Case(
+        "common_words",
+        lambda rng: [words(rng, 1200), words(rng, 1200)],
+        reference.common_words,
+        lambda rng, n: [words(rng, n), words(rng, n)],
+    ),
+    bench.Case(
+        "remove_stop_words",
+        lambda rng: [words(rng, 500)],
+        reference.remove_stop_words,
+        lambda rng, n: [words(rng, n)],
+    ),
+    bench.Case(
+        "count_ngrams",
+        lambda rng: [words(rng, 500), 2],
+        reference.count_ngrams,
+        lambda rng, n: [words(rng, n), 2],
+    ),
+    bench.Case(
+        "concordance", lambda rng: [words(rng, 700)], reference.concordance, lambda rng, n: [words(rng, n)]
+    ),
     bench.Case("edit_distance", lambda rng: [letters(rng, 9), letters(rng, 9)], reference.edit_distance),
     bench.Case(
         "closest_word",
         lambda rng: [letters(rng, 7), [letters(rng, 7) for _ in range(5)]],
         reference.closest_word,
     ),
-    bench.Case("caesar", lambda rng: [prose(rng, 400), rng.randint(1, 25)], reference.caesar),
-    bench.Case("find_all", lambda rng: [prose(rng, 400), rng.choice(SYLLABLES)], reference.find_all),
-    bench.Case("palindromes", lambda rng: [words(rng, 150)], reference.palindromes),
-    bench.Case("line_starts", lambda rng: [prose(rng, 1500)], reference.line_starts),
-    bench.Case("title_case", lambda rng: [prose(rng, 150)], reference.title_case),
-    bench.Case("longest_word", lambda rng: [words(rng, 150)], reference.longest_word),
+    bench.Case(
+        "caesar",
+        lambda rng: [prose(rng, 400), rng.randint(1, 25)],
+        reference.caesar,
+        lambda rng, n: [prose(rng, n), rng.randint(1, 25)],
+    ),
+    bench.Case(
+        "find_all",
+        lambda rng: [prose(rng, 400), rng.choice(SYLLABLES)],
+        reference.find_all,
+        lambda rng, n: [prose(rng, n), rng.choice(SYLLABLES)],
+    ),
+    bench.Case(
+        "palindromes", lambda rng: [words(rng, 150)], reference.palindromes, lambda rng, n: [words(rng, n)]
+    ),
+    bench.Case(
+        "line_starts", lambda rng: [prose(rng, 1500)], reference.line_starts, lambda rng, n: [prose(rng, n)]
+    ),
+    bench.Case(
+        "title_case", lambda rng: [prose(rng, 150)], reference.title_case, lambda rng, n: [prose(rng, n)]
+    ),
+    bench.Case(
+        "longest_word", lambda rng: [words(rng, 150)], reference.longest_word, lambda rng, n: [words(rng, n)]
+    ),
 ]
 
 if __name__ == "__main__":
