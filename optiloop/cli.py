@@ -513,7 +513,8 @@ def apply(target: str, branch: str | None, patch: str | None) -> None:
 def list_rules(paths: tuple[Path, ...], as_json: bool) -> None:
     """List the rules of `rewrite`: what each does, what it gained where it was measured, and what for you.
 
-    Tries, keeps and the median gain are from your own logs: those named, or those of this folder.
+    A gain with a question mark is a guess. Tries, keeps and the median gain are from your own logs: those
+    named, or those of this folder.
     """
     from optiloop.records import logs_of, read_records
     from optiloop.scan import rules_as_json, rules_told

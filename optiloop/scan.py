@@ -29,7 +29,7 @@ DISCLAIMER = "rules only propose: gates and measurement decide"
 
 @dataclass(frozen=True)
 class Smell:
-    """One site: `gain` is how many times faster such a site became where the rule was measured."""
+    """One site; `gain` is how many times faster such a site became where it was `measured`, or a guess."""
 
     path: str
     line: int
@@ -37,6 +37,7 @@ class Smell:
     rule: str
     what: str
     gain: float
+    measured: bool = True
 
 
 @dataclass(frozen=True)
@@ -102,22 +103,22 @@ def scan_file(path: Path) -> Scanned | None:
                 why = error.msg if isinstance(error, SyntaxError) else str(error)
                 return Scanned(shown, lines, (), Unread(shown, line, f"not {language.name}: {one_line(why)}"))
     smells = [
-        Smell(shown, site.line, site.function, rule.name, one_line(site.what), rule.gain)
+        Smell(shown, site.line, site.function, rule.name, one_line(site.what), rule.gain, rule.measured)
         for rule, site in sites_in(shown, text)
     ]
     return Scanned(shown, lines, tuple(sorted(smells, key=lambda smell: (smell.line, -smell.gain))))
 
 
-def expected(gain: float) -> str:
-    """A rule's measured gain in words."""
-    return f"{gain:.3g}x where it was measured"
+def expected(of: Rule | Smell) -> str:
+    """A rule's gain in words."""
+    return f"{of.gain:.3g}x where it was measured" if of.measured else f"{of.gain:.3g}x at a guess"
 
 
 def told(scanned: Scanned) -> Iterator[str]:
     """A file's smells for people, one line each."""
     for smell in scanned.smells:
         where = f" in {smell.function}" if smell.function else ""
-        yield f"{smell.path}:{smell.line}: {smell.rule}{where}: {smell.what} ({expected(smell.gain)})"
+        yield f"{smell.path}:{smell.line}: {smell.rule}{where}: {smell.what} ({expected(smell)})"
 
 
 def summary(found: Iterable[Scanned]) -> str:
@@ -155,7 +156,8 @@ def rules_as_json(records: Mapping[tuple[str, str], Record]) -> list[dict[str, A
                 "language": rule.language.name,
                 "idea": rule.idea,
                 "package": rule.package or "optiloop",
-                "measured_gain": rule.gain,
+                "expected_gain": rule.gain,
+                "measured": rule.measured,
                 "tries": record.tries,
                 "keeps": record.keeps,
                 "median_gain": record.median,
@@ -172,13 +174,14 @@ def rules_told(records: Mapping[tuple[str, str], Record]) -> RenderableType:
     table = Table(box=None, pad_edge=False)
     for column in ("rule", "language"):
         table.add_column(column, no_wrap=True)
-    for column in ("measured", "tries", "keeps", "median"):
+    for column in ("expected", "tries", "keeps", "median"):
         table.add_column(column, justify="right", no_wrap=True)
     table.add_column("what it does", overflow="fold")
     for rule in rules_as_json(records):
         counts = (f"{rule['tries']}", f"{rule['keeps']}") if rule["tries"] else ("–", "–")
         idea = rule["idea"] if rule["package"] == "optiloop" else f"{rule['idea']} ({rule['package']})"
-        cells = (f"{rule['measured_gain']:.3g}×", *counts, ratio(rule["median_gain"]), idea)
+        gain = f"{rule['expected_gain']:.3g}{'×' if rule['measured'] else '×?'}"
+        cells = (gain, *counts, ratio(rule["median_gain"]), idea)
         table.add_row(*map(Text, (rule["rule"], rule["language"], *cells)))
     return table
 
@@ -215,7 +218,7 @@ def _reporting_descriptor(rule: Rule) -> dict[str, Any]:
     return {
         "id": rule.name,
         "shortDescription": {"text": rule.idea},
-        "help": {"text": f"{rule.idea} {expected(rule.gain)}; {DISCLAIMER}."},
+        "help": {"text": f"{rule.idea} {expected(rule)}; {DISCLAIMER}."},
         "defaultConfiguration": {"level": "note"},
         "properties": {"language": rule.language.name, "gain": rule.gain},
     }
@@ -227,7 +230,7 @@ def _result(smell: Smell, index: int) -> dict[str, Any]:
         "ruleId": smell.rule,
         "ruleIndex": index,
         "level": "note",
-        "message": {"text": f"{where}{smell.what} ({expected(smell.gain)})"},
+        "message": {"text": f"{where}{smell.what} ({expected(smell)})"},
         "locations": [_location(smell.path, smell.line)],
     }
 

@@ -72,6 +72,15 @@ def test_a_scan_names_place_rule_idea_and_measured_effect(project: Path) -> None
     assert "lib.py" not in done.stdout
 
 
+def test_a_gain_that_nobody_measured_is_called_a_guess(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("app.json").write_text('{"debug": true, "name": "x"}\n')
+    assert "json-compact: " in (said := invoke("scan", ".").stdout)
+    assert "1.3x at a guess" in said
+
+
 def test_what_does_not_parse_is_named_skipped_and_counted(project: Path) -> None:
     done = invoke("scan", "src")
     assert "src/broken.py:1: skipped, not Python: invalid syntax" in done.stderr
@@ -83,7 +92,7 @@ def test_what_does_not_parse_is_named_skipped_and_counted(project: Path) -> None
 def test_json_holds_smells_and_what_was_skipped(project: Path) -> None:
     found = json.loads(invoke("scan", "src", "--json").stdout)
     assert {smell["rule"] for smell in found["smells"]} >= {"dedupe-loop", "cat-pipe", "sort-unique"}
-    assert {"path", "line", "function", "rule", "what", "gain"} == set(found["smells"][0])
+    assert {"path", "line", "function", "rule", "what", "gain", "measured"} == set(found["smells"][0])
     assert [unread["path"] for unread in found["unread"]] == ["src/broken.py", "src/latin.py"]
     assert found["files"] == 3
 

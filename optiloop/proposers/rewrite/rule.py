@@ -55,7 +55,8 @@ class Rule:
 
     Its docstring holds the idea, what it does to the complexity, and the source. It is pure: the same text
     gives the same sites. `gain` is how many times faster (or smaller) a typical site became where it was
-    measured: the rule's rank before the log knows it. `package` is who brought it; empty for our own.
+    `measured`, or else a guess: the rule's rank before the log knows it. `package` is who brought it; empty
+    for our own.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Rule:
     gain: float
     sites: Callable[[Any], Iterable[Site]]
     package: str = ""
+    measured: bool = True
 
     @property
     def idea(self) -> str:

@@ -195,14 +195,14 @@ def compact_json(config: Config) -> Iterator[Site]:
 
 
 RULES = (
-    Rule("repeated-line", PROMPT, 1.05, repeated_line),
-    Rule("wordy-phrase", PROMPT, 1.02, wordy_phrase),
-    Rule("blank-space", PROMPT, 1.01, blank_space),
-    Rule("json-debug-off", JSON, 1.3, debug_off),
-    Rule("json-quiet-log", JSON, 1.3, quiet_log),
-    Rule("json-compact", JSON, 1.3, compact_json),
-    Rule("toml-debug-off", TOML, 1.3, debug_off),
-    Rule("toml-quiet-log", TOML, 1.3, quiet_log),
-    Rule("yaml-debug-off", YAML, 1.3, debug_off),
-    Rule("yaml-quiet-log", YAML, 1.3, quiet_log),
+    Rule("repeated-line", PROMPT, 1.05, repeated_line, measured=False),
+    Rule("wordy-phrase", PROMPT, 1.02, wordy_phrase, measured=False),
+    Rule("blank-space", PROMPT, 1.01, blank_space, measured=False),
+    Rule("json-debug-off", JSON, 1.3, debug_off, measured=False),
+    Rule("json-quiet-log", JSON, 1.3, quiet_log, measured=False),
+    Rule("json-compact", JSON, 1.3, compact_json, measured=False),
+    Rule("toml-debug-off", TOML, 1.3, debug_off, measured=False),
+    Rule("toml-quiet-log", TOML, 1.3, quiet_log, measured=False),
+    Rule("yaml-debug-off", YAML, 1.3, debug_off, measured=False),
+    Rule("yaml-quiet-log", YAML, 1.3, quiet_log, measured=False),
 )
