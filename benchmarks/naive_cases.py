@@ -103,7 +103,7 @@ def forward_edges(rng: random.Random, size: int, count: int) -> list[list[int]]:
 # --- strings ---------------------------------------------------------------------------------------------
 
 
-@known(lambda rng: [text(rng, 40000)], lambda rng: [odd_text(rng)])
+@known(lambda rng: [text(rng, 12000)], lambda rng: [odd_text(rng)])
 def reverse_words(line: str) -> str:
     return " ".join(reversed(line.split()))
 
