@@ -411,10 +411,13 @@ class Workspace:
         The log, the small files beside it, git's configuration and hooks. At `bwrap` nothing reaches them.
         """
         git, facts = self.place.git_dir, Manifest()
-        files = [*self.place.home.glob("*.json*"), git / "config", *(git / "hooks").glob("*")]
-        for file in files:
-            with suppress(FileNotFoundError):
-                facts[file.name] = _facts(file.lstat())
+        for folder, part in ((self.place.home, ".json"), (git / "hooks", "")):
+            with suppress(FileNotFoundError), os.scandir(folder) as entries:
+                for entry in entries:
+                    if part in entry.name:
+                        facts[entry.name] = _facts(entry.stat(follow_symlinks=False))
+        with suppress(FileNotFoundError):
+            facts["config"] = _facts(os.lstat(git / "config"))
         return facts
 
     def sweep(self) -> None:
