@@ -414,7 +414,7 @@ class Workspace:
         for folder, part in ((self.place.home, ".json"), (git / "hooks", "")):
             with suppress(FileNotFoundError), os.scandir(folder) as entries:
                 for entry in entries:
-                    if part in entry.name:
+                    if part in entry.name and not entry.name.endswith(".sample"):  # git runs no such hook
                         facts[entry.name] = _facts(entry.stat(follow_symlinks=False))
         with suppress(FileNotFoundError):
             facts["config"] = _facts(os.lstat(git / "config"))
