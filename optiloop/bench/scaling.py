@@ -1,8 +1,10 @@
 """How the time of a function grows with its input: `python benchmark.py --scaling`.
 
-The size is doubled until a call takes long enough to tell, and the exponent is the slope of a straight line
-through the logarithms of sizes and times (ordinary least squares): about 1 where doubling the input doubles
-the time, 2 where it takes four times as long. Sending arguments and answers is billed too, and is linear.
+The size is doubled until a call takes long enough to tell; then every size that counts is called again, in
+passes through all of them, and the shortest time of each stays, so that a busy spell of the machine cannot
+lengthen some sizes and not others. The exponent is the slope of a straight line through the logarithms of
+sizes and times (ordinary least squares): about 1 where doubling the input doubles the time, 2 where it takes
+four times as long. Sending arguments and answers is billed too, and is linear.
 """
 
 from __future__ import annotations
@@ -13,18 +15,21 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from optiloop.bench import BenchError, Case, Worker, worker
+from optiloop.bench import BenchError, Case, worker
 
 FIRST_SIZE = 8
 LARGEST_SIZE = 2**22
-LONG_ENOUGH_US = 5_000.0
+LONG_ENOUGH_US = 20_000.0
 """Where to stop doubling: here the function itself is what is timed."""
 TOO_LONG_US = 2_000_000.0
 """A next size that threatens to take longer is not tried: not everything grows like a power."""
-SEEN = 0.02
+SEEN = 0.05
 """Sizes that take less than this share of the largest one's time say more about the channel."""
 LEAST_POINTS = 3
 CALLS = 3
+"""Calls of each size on the way up."""
+PASSES = 3
+"""Calls of each size that counts, after those."""
 
 
 class Growth(NamedTuple):
@@ -43,39 +48,38 @@ def growth(candidate: str | Path, case: Case, *, seed: int, timeout: float = 30.
     """
     if case.scaled is None:
         raise ValueError(f"{case.function} has no scaled arguments")
-    draw = random.Random(seed)
+    draw, scaled = random.Random(seed), case.scaled
+    with worker(candidate, timeout=timeout) as running:
+        return measured_growth(lambda size: running.expect(case.function, scaled(draw, size), case.expected))
+
+
+def measured_growth(call: Callable[[int], float]) -> Growth:
+    """The growth of what `call` takes at a size, in microseconds. Raises BenchError from the first size."""
     sizes: list[int] = []
     times: list[float] = []
-    with worker(candidate, timeout=timeout) as running:
-        size = FIRST_SIZE
-        while size <= LARGEST_SIZE and not _is_enough(times):
-            try:
-                times.append(min(_called(running, case, case.scaled, draw, size) for _ in range(CALLS)))
-            except BenchError:
-                if not sizes:
-                    raise
-                break
-            sizes.append(size)
-            size *= 2
+    size = FIRST_SIZE
+    while size <= LARGEST_SIZE and not _is_enough(times):
+        try:
+            times.append(min(call(size) for _ in range(CALLS)))
+        except BenchError:
+            if not sizes:
+                raise
+            break
+        sizes.append(size)
+        size *= 2
+    counting = _seen(times)
+    for _ in range(PASSES):
+        for index in counting:
+            times[index] = min(times[index], call(sizes[index]))
     return Growth(tuple(sizes), tuple(times), exponent(sizes, times))
-
-
-def _called(
-    running: Worker,
-    case: Case,
-    scaled: Callable[[random.Random, int], Sequence[object]],
-    draw: random.Random,
-    size: int,
-) -> float:
-    return running.expect(case.function, scaled(draw, size), case.expected)
 
 
 def _is_enough(times: Sequence[float]) -> bool:
     """Whether the last size took long enough, or the next one would take too long."""
     if len(times) < 2:
         return False
-    if times[-1] >= LONG_ENOUGH_US:
-        return len(_seen(times)) >= LEAST_POINTS or times[-1] >= TOO_LONG_US / 4
+    if times[-1] >= LONG_ENOUGH_US and len(_seen(times)) >= LEAST_POINTS:
+        return True
     step = times[-1] / times[-2]
     return times[-1] * step * step > TOO_LONG_US
 
