@@ -4,8 +4,8 @@
     python benchmarks/overhead.py --sizes 100 1000  the short form that CI runs
 
 Engine CPU = all CPU of the process and its children, git included, less what gates, the metric's command
-and the proposer took. Of ten cycles one keeps, two fail the gate and one is a duplicate. Each size runs in a
-process of its own, so that peak memory is that size's.
+and the proposer took; the median of ten batches of ten cycles, of which one keeps, two fail the gate and one
+is a duplicate. Each size runs in a process of its own, so that peak memory is that size's.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import resource
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -33,7 +34,8 @@ from optiloop.record import digest, encode
 from optiloop.sandbox import Outcome
 from optiloop.targets import load_target
 
-CYCLES = 100
+BATCHES, BATCH = 10, 10
+CYCLES = BATCHES * BATCH
 HELP_RUNS = 5
 
 
@@ -120,20 +122,29 @@ def measured(size: int, sandbox: str) -> dict[str, float]:
                 sandbox=engine.sandbox,
                 trees=engine.workspace.trees,
             )
-            bytes_before, proposed = log.stat().st_size, proposer.seconds
-            own, children = _used()
-            for _ in range(CYCLES):
-                assert engine.cycle() is not None
-            own_after, children_after = _used()
-        children_cpu = children_after - children - judge.cpu_seconds
-        own_cpu = own_after - own - (proposer.seconds - proposed)
+            bytes_before = log.stat().st_size
+            batches = [_batch(engine, judge, proposer) for _ in range(BATCHES)]
+        own, children = (1000 * statistics.median(side) / BATCH for side in zip(*batches, strict=True))
         return {
-            "engine_ms": 1000 * (own_cpu + children_cpu) / CYCLES,
-            "children_ms": 1000 * children_cpu / CYCLES,
+            "engine_ms": own + children,
+            "children_ms": children,
             "bytes": (log.stat().st_size - bytes_before) / CYCLES,
             "start_s": start,
             "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         }
+
+
+def _batch(engine: Engine, judge: CountingJudge, proposer: Timed) -> tuple[float, float]:
+    """CPU seconds of a batch of cycles: the engine's own, and its children's that are not the target's."""
+    target, proposed = judge.cpu_seconds, proposer.seconds
+    own, children = _used()
+    for _ in range(BATCH):
+        assert engine.cycle() is not None
+    own_after, children_after = _used()
+    return (
+        own_after - own - (proposer.seconds - proposed),
+        children_after - children - (judge.cpu_seconds - target),
+    )
 
 
 def _used() -> tuple[float, float]:

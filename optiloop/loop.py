@@ -34,7 +34,6 @@ from optiloop.model import (
     Cost,
     Experiment,
     Finding,
-    GateResult,
     Measurement,
     Metric,
     Noise,
@@ -310,37 +309,36 @@ class Engine:
         self._around = self._surroundings()
         self.workspace.stage(proposal.edits)
         gates = self.judge.gates(self.workspace.trial)
-        if touched := self._touched(proposal):
-            return Finding(Verdict(Status.VIOLATION, touched), gates)
-        if failed := next((gate for gate in gates if not gate.passed), None):
-            return Finding(Verdict(Status.GATE_FAILED, f"{failed.name}: {failed.reason}"), gates)
+        failed = next((gate for gate in gates if not gate.passed), None)
+        if failed is not None:
+            verdict = Verdict(Status.GATE_FAILED, f"{failed.name}: {failed.reason}")
+            return self._unless_touched(proposal, Finding(verdict, gates))
         measurement, verdict = self.judge.measure(
             self.workspace.base, self.workspace.trial, start, commit=parent
         )
-        if touched := self._touched(proposal):
-            return Finding(Verdict(Status.VIOLATION, touched), gates, measurement)
-        if verdict.kept:
-            return self._held_out(proposal, gates, measurement, verdict)
-        return Finding(verdict, gates, measurement)
+        finding = self._unless_touched(proposal, Finding(verdict, gates, measurement))
+        return self._held_out(proposal, finding) if finding.verdict.kept else finding
 
-    def _held_out(
-        self, proposal: Proposal, gates: tuple[GateResult, ...], measurement: Measurement, verdict: Verdict
-    ) -> Finding:
+    def _held_out(self, proposal: Proposal, finding: Finding) -> Finding:
         if self.holdout_spent():
-            return Finding(Verdict(Status.GATE_FAILED, HOLDOUT_SPENT), gates, measurement)
+            return replace(finding, verdict=Verdict(Status.GATE_FAILED, HOLDOUT_SPENT))
         holdout = self.judge.holdout(self.workspace.trial)
-        if holdout is not None:
-            gates = (*gates, holdout)
-            if touched := self._touched(proposal):
-                verdict = Verdict(Status.VIOLATION, touched)
-            elif not holdout.passed:
-                verdict = Verdict(Status.GATE_FAILED, f"{holdout.name}: {holdout.reason}")
-        return Finding(verdict, gates, measurement)
+        if holdout is None:
+            return finding
+        finding = replace(finding, gates=(*finding.gates, holdout))
+        if not holdout.passed:
+            verdict = Verdict(Status.GATE_FAILED, f"{holdout.name}: {holdout.reason}")
+            finding = replace(finding, verdict=verdict)
+        return self._unless_touched(proposal, finding)
 
     def holdout_spent(self) -> bool:
         """Whether the hold-out has given as many answers in this campaign as it may: nothing can be kept."""
         holdout = self.target.holdout
         return holdout is not None and self.history().peeks >= holdout.peeks
+
+    def _unless_touched(self, proposal: Proposal, finding: Finding) -> Finding:
+        touched = self._touched(proposal)
+        return replace(finding, verdict=Verdict(Status.VIOLATION, touched)) if touched else finding
 
     def _touched(self, proposal: Proposal) -> str:
         """Say what the candidate did that it must not: change files, its own too, or leave processes."""

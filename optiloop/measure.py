@@ -471,7 +471,8 @@ class Judge:
         return outcome
 
     def _tree(self, folder: Path) -> Path | None:
-        return next((tree for tree in self.trees if folder.is_relative_to(tree)), None)
+        where = f"{folder}/"
+        return next((tree for tree in self.trees if where.startswith(f"{tree}/")), None)
 
 
 @dataclass

@@ -56,4 +56,6 @@ def unseen(text: str, before: str) -> str:
 
 
 def _printable(text: str) -> str:
+    if text.isprintable():
+        return text
     return "".join(char if char.isprintable() else " " if char.isspace() else "" for char in text)

@@ -99,7 +99,10 @@ class Workspace:
         """Files and folders that lie in a worktree only while they are `revealed`."""
         self.branch = f"optiloop/{name}"
         self.root_commit = ""
-        self._ref = place.git_dir / "refs" / "heads" / "optiloop" / name
+        self._ref = str(place.git_dir / "refs" / "heads" / "optiloop" / name)
+        self._config = str(place.git_dir / "config")
+        self._around = ((str(place.home), ".json"), (str(place.git_dir / "hooks"), ""))
+        """Folders around the worktrees, and what is in the names of their files that matter."""
         self._pristine: dict[str, Manifest] = {}
         self._at = ""
         self._staged: frozenset[str] = frozenset()
@@ -247,7 +250,7 @@ class Workspace:
 
     def _clear_locks(self) -> None:
         """Remove the git locks that a killed loop left on its own branch and worktrees, never the user's."""
-        own = [self._ref.with_name(self._ref.name + ".lock")]
+        own = [Path(f"{self._ref}.lock")]
         for tree in ("base", "trial"):
             if (entry := self._admin(tree)) is not None:
                 own += entry.glob("*.lock")
@@ -272,10 +275,9 @@ class Workspace:
         return found
 
     def _read_ref(self) -> str | None:
-        try:
-            text = self._ref.read_text(encoding="ascii").strip()
-        except (OSError, UnicodeDecodeError):
-            text = ""
+        text = ""
+        with suppress(OSError, UnicodeDecodeError), open(self._ref, encoding="ascii") as file:
+            text = file.read().strip()
         if len(text) in (40, 64):
             return text
         if not self.place.git_dir.exists():
@@ -346,10 +348,11 @@ class Workspace:
         with disk(self.place.home):
             if head != self._at:
                 self._pristine.clear()
-            if "trial" in self._pristine and "base" in self._pristine:
-                self._unstage()
-            for tree in ("base", "trial"):
-                if self._pristine.get(tree) != _manifest(self._tree(tree)):
+            now = {tree: _manifest(folder) for tree, folder in self._trees.items()}
+            if self._staged:
+                self._unstage(now)
+            for tree, facts in now.items():
+                if self._pristine.get(tree) != facts:
                     self._reset(tree, head)
         self._at = head
 
@@ -410,14 +413,14 @@ class Workspace:
 
         The log, the small files beside it, git's configuration and hooks. At `bwrap` nothing reaches them.
         """
-        git, facts = self.place.git_dir, Manifest()
-        for folder, part in ((self.place.home, ".json"), (git / "hooks", "")):
+        facts = Manifest()
+        for folder, part in self._around:
             with suppress(FileNotFoundError), os.scandir(folder) as entries:
                 for entry in entries:
                     if part in entry.name and not entry.name.endswith(".sample"):  # git runs no such hook
                         facts[entry.name] = _facts(entry.stat(follow_symlinks=False))
         with suppress(FileNotFoundError):
-            facts["config"] = _facts(os.lstat(git / "config"))
+            facts["config"] = _facts(os.lstat(self._config))
         return facts
 
     def sweep(self) -> None:
@@ -474,15 +477,23 @@ class Workspace:
         self._staged = frozenset()
         self._at = commit
 
-    def _unstage(self) -> None:
-        """Put the champion's text back where the proposal lay: cheaper than asking git to."""
-        for file in self._staged:
-            base, trial = self._tree("base") / file, self._tree("trial") / file
-            if not (_is_own(base, self._tree("base")) and _is_own(trial, self._tree("trial"))):
-                self._pristine.pop("trial", None)
-                break
-            _replace(trial, base.read_bytes(), base)
-            self._pristine["trial"][file] = _facts(trial.lstat())
+    def _unstage(self, now: dict[str, Manifest]) -> None:
+        """Put the champion's text back where the proposal lay: cheaper than asking git to.
+
+        What is no plain file of its worktree, or no longer the champion's, is left to git.
+        """
+        known, base, trial = self._pristine, *self._trees.values()
+        for file in self._staged if len(known) == len(now) else ():
+            champion, candidate = now["base"].get(file), now["trial"].get(file)
+            if (
+                champion
+                and candidate
+                and champion == known["base"].get(file)
+                and stat.S_ISREG(champion[0])
+                and stat.S_ISREG(candidate[0])
+            ):
+                _replace(trial / file, (base / file).read_bytes(), base / file)
+                known["trial"][file] = now["trial"][file] = _facts((trial / file).lstat())
         self._staged = frozenset()
 
     def _reset(self, tree: str, head: str) -> None:
@@ -626,9 +637,9 @@ def disk(where: Path) -> Iterator[None]:
 
 
 def _manifest(folder: Path) -> Manifest:
-    """Facts of every file below a folder, links not followed; empty where the folder is gone."""
+    """Facts of every file below a folder, links not followed; empty where the folder is gone, or a link."""
     facts: Manifest = {}
-    pending = [("", str(folder))]
+    pending = [] if os.path.islink(folder) else [("", str(folder))]
     while pending:
         below, path = pending.pop()
         try:
@@ -688,11 +699,6 @@ def _replace(path: Path, content: bytes, like: Path) -> None:
     path.write_bytes(content)
     if mode is not None:
         path.chmod(mode | stat.S_IRUSR | stat.S_IWUSR)
-
-
-def _is_own(file: Path, tree: Path) -> bool:
-    """Whether a path is a plain file of this worktree, and reached through no link."""
-    return file.is_file() and _is_reached_plainly(file, tree)
 
 
 def _is_reached_plainly(path: Path, tree: Path) -> bool:

@@ -252,6 +252,38 @@ def test_a_private_folder_is_empty_and_goes_whatever_was_put_there(tmp_path: Pat
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_private_folder_that_nothing_was_done_to_serves_again(tmp_path: Path) -> None:
+    with private_folder(tmp_path) as first:
+        pass
+    with private_folder(tmp_path) as second:
+        assert second == first
+
+
+@pytest.mark.parametrize(
+    "do",
+    [
+        lambda folder: (folder / "a").touch(),
+        lambda folder: ((folder / "a").touch(), (folder / "a").unlink(), os.utime(folder, ns=(1, 1))),
+        lambda folder: folder.chmod(0o500),
+        lambda folder: folder.rmdir(),
+        lambda folder: (folder.rmdir(), folder.symlink_to(folder.parent)),
+        lambda folder: (folder.rename(folder.parent / "away"), folder.mkdir()),
+    ],
+)
+@pytest.mark.parametrize("when", ["while", "after"])
+def test_a_private_folder_that_was_touched_does_not_serve_again(
+    tmp_path: Path, do: Callable[[Path], object], when: str
+) -> None:
+    with private_folder(tmp_path) as first:
+        if when == "while":
+            do(first)
+    if when == "after":
+        do(first)
+    with private_folder(tmp_path) as second:
+        assert list(second.iterdir()) == []
+        assert second != first
+
+
 def test_two_private_folders_are_two(tmp_path: Path) -> None:
     with private_folder(tmp_path) as one, private_folder(tmp_path) as other:
         assert one != other

@@ -141,16 +141,37 @@ def run(command: Command, cwd: Path, *, private: Path, env: Mapping[str, str] | 
 
 @contextmanager
 def private_folder(parent: Path) -> Iterator[Path]:
-    """Give a command an empty folder of its own, and remove it afterwards whatever was put there."""
-    folder = parent / f"run-{os.getpid()}-{time.monotonic_ns()}"
-    folder.mkdir()
+    """Give a command an empty folder of its own, and remove afterwards whatever was put there.
+
+    One that is as it was made serves the next command: to make one costs more than to look.
+    """
+    folder, made = _idle.pop(parent, (parent, ()))
+    if not made or _facts(folder) != made or os.listdir(folder):  # a clock's tick may hide what times show
+        if made:
+            shutil.rmtree(folder, ignore_errors=True)
+        folder = parent / f"run-{os.getpid()}-{time.monotonic_ns()}"
+        folder.mkdir()
+        made = _facts(folder)
     try:
         yield folder
     finally:
-        try:
-            folder.rmdir()  # most commands leave nothing
-        except OSError:
+        if made and _facts(folder) == made and not os.listdir(folder) and parent not in _idle:
+            _idle[parent] = folder, made
+        else:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+_idle: dict[Path, tuple[Path, tuple[int, ...]]] = {}
+"""By their parents: private folders that wait for the next command, and what they were as they were made."""
+
+
+def _facts(folder: Path) -> tuple[int, ...]:
+    """Inode, mode, owner and times of a folder; empty where it is gone."""
+    try:
+        found = os.lstat(folder)
+    except OSError:
+        return ()
+    return (found.st_ino, found.st_mode, found.st_uid, found.st_gid, found.st_mtime_ns, found.st_ctime_ns)
 
 
 def _is_inside(path: str) -> bool:
