@@ -337,10 +337,10 @@ class Engine:
         return holdout is not None and self.history().peeks >= holdout.peeks
 
     def _unless_touched(self, proposal: Proposal, finding: Finding) -> Finding:
-        touched = self._touched(proposal)
+        touched = self._touched(proposal, kept=finding.verdict.kept)
         return replace(finding, verdict=Verdict(Status.VIOLATION, touched)) if touched else finding
 
-    def _touched(self, proposal: Proposal) -> str:
+    def _touched(self, proposal: Proposal, *, kept: bool) -> str:
         """Say what the candidate did that it must not: change files, its own too, or leave processes."""
         if left := self.judge.leftovers.get(self.workspace.trial):
             return left
@@ -349,6 +349,8 @@ class Engine:
             self.ledger.cut()
         around = [name for name in {**self._around, **now} if self._around.get(name) != now.get(name)]
         touched = self.workspace.tampered() or self.workspace.staged_differs(proposal.edits) or around
+        if kept and not touched:
+            touched = self.workspace.rewritten()
         return f"running it changed {', '.join(touched[:3])}" if touched else ""
 
     def _surroundings(self) -> Mapping[str, tuple[int, ...]]:

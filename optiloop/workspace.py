@@ -9,6 +9,7 @@ compared with what they were by stat (size, times, inode), and the branch is rea
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 import shutil
@@ -104,6 +105,7 @@ class Workspace:
         self._around = ((str(place.home), ".json"), (str(place.git_dir / "hooks"), ""))
         """Folders around the worktrees, and what is in the names of their files that matter."""
         self._pristine: dict[str, Manifest] = {}
+        self._digests: dict[str, dict[str, bytes | None]] = {}
         self._at = ""
         self._staged: frozenset[str] = frozenset()
         self._trees = {tree: place.home / tree for tree in ("base", "trial")}
@@ -408,6 +410,26 @@ class Workspace:
             ]
         return sorted(set(changed))
 
+    def rewritten(self) -> list[str]:
+        """Protected files of the target whose content is no longer what it was, whatever their facts say.
+
+        `tampered` asks in every cycle for facts that only a system's owner can forge; this reads the files,
+        and is asked before a keep.
+        """
+        return sorted(
+            file
+            for tree, known in self._digests.items()
+            for file, digest in known.items()
+            if _digest(self._trees[tree] / self.place.prefix / file) != digest
+        )
+
+    def _protected(self, tree: str) -> dict[str, bytes | None]:
+        """SHA-256 of each file of the target that no candidate may change."""
+        folder = self._trees[tree] / self.place.prefix
+        own = {*self.editable, *self.produced}
+        files = (name for name in _manifest(folder) if not name.endswith("/") and name not in own)
+        return {name: _digest(folder / name) for name in files}
+
     def surroundings(self) -> Manifest:
         """Facts of what lies around the worktrees and must stay as it is while a candidate runs.
 
@@ -503,6 +525,7 @@ class Workspace:
             self._git("worktree", "add", "--quiet", "--force", "--force", "--detach", str(folder), head)
         self._conceal(folder)
         self._pristine[tree] = _manifest(folder)
+        self._digests[tree] = self._protected(tree)
 
     @contextmanager
     def revealed(self, folder: Path) -> Iterator[None]:
@@ -673,17 +696,26 @@ def _read_text(path: Path) -> str:
 
 
 def _content(path: Path) -> bytes | None:
-    """A file's bytes, or what a link points to; None where there is neither."""
+    """A file's bytes, or what a link points to; None where there is neither. A pipe is not waited for."""
     try:
-        return os.fsencode(os.readlink(path)) if path.is_symlink() else path.read_bytes()
+        if path.is_symlink():
+            return os.fsencode(os.readlink(path))
+        return path.read_bytes() if path.is_file() else None
     except OSError:
         return None
 
 
+def _digest(path: Path) -> bytes | None:
+    """SHA-256 of what `_content` gives; None where there is nothing to read."""
+    content = _content(path)
+    return None if content is None else hashlib.sha256(content).digest()
+
+
 def _read_text_or_none(path: Path) -> str | None:
+    content = None if path.is_symlink() else _content(path)
     try:
-        return None if path.is_symlink() else path.read_bytes().decode("utf-8")
-    except (OSError, UnicodeDecodeError):
+        return None if content is None else content.decode("utf-8")
+    except UnicodeDecodeError:
         return None
 
 

@@ -1000,3 +1000,8 @@ def test_the_log_is_json_lines_that_anyone_can_read(toy: Toy) -> None:
     toy.run(toy_text(90), "VALUE=x\n")
     lines = [json.loads(line) for line in (toy.home / "experiments.jsonl").read_text().splitlines()]
     assert [line["status"] for line in lines] == ["keep", "gate_failed"]
+
+
+def test_a_candidate_that_puts_a_pipe_in_its_own_place_is_not_waited_for(toy: Toy) -> None:
+    found = toy.one("VALUE=90\nrm -f value.sh; mkfifo value.sh\n")
+    assert (found.status, found.reason) == (Status.VIOLATION, "running it changed value.sh")

@@ -455,6 +455,19 @@ def test_a_touched_judge_is_named_and_restored(
     whole(workspace, repository)
 
 
+@pytest.mark.parametrize("tree", ["base", "trial"])
+def test_content_tells_where_forged_facts_do_not(
+    repository: Repository, tree: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only a system's owner can set a change time back; a candidate may run as one."""
+    monkeypatch.setattr("optiloop.workspace._facts", lambda found: (found.st_mode,))
+    opened = repository.opened()
+    assert opened.rewritten() == []
+    (getattr(opened, tree) / "gate.sh").write_text("exit 0\n")
+    assert opened.tampered() == []
+    assert opened.rewritten() == ["gate.sh"]
+
+
 @pytest.mark.parametrize("harm", HARMS, ids=lambda harm: harm.__name__)
 def test_a_touched_candidate_is_restored(repository: Repository, harm: Callable[[Path], None]) -> None:
     workspace = repository.opened()
