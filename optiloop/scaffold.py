@@ -93,6 +93,7 @@ def diagnosis() -> dict[str, str]:
         "sandbox": f"{choose()} is the strongest level here",
         **{f"  {level}": found(level).as_text() for level in LEVELS},
         "cpu clock": _CLOCKS[HAS_CPU_CLOCK],
+        "worker": _confinement(),
         "instructions": offered(),
         "disk": f"{shutil.disk_usage(Path.cwd()).free / 2**30:.1f} GiB free here",
         **{f"{kind}": ", ".join(names) or "none" for kind, names in catalogue().items()},
@@ -107,6 +108,31 @@ def _first_line(*command: str) -> str:
         return ""
     return done.stdout.strip().split("\n")[0]
 
+
+def _confinement() -> str:
+    """What a worker of optiloop.bench confines itself by here: tried in a process of its own."""
+    if sys.platform != "linux":
+        return _UNCONFINED
+    done = _first_line(sys.executable, "-c", _CONFINED)
+    barriers = ("files and network (Landlock)", "starting others (seccomp)")
+    held = [what for what, holds in zip(barriers, done.split(), strict=False) if holds == "True"]
+    return f"a candidate of optiloop.bench is kept from {' and '.join(held)}" if held else _UNCONFINED
+
+
+_UNCONFINED = "confines itself on Linux 5.13 and later; here that is the sandbox's task alone"
+_CONFINED = """
+import importlib, os
+worker = importlib.import_module("optiloop.bench.worker")
+worker.confine([])
+worker.stay_alone()
+def refused(do):
+    try:
+        do()
+    except OSError:
+        return True
+    return False
+print(refused(lambda: os.listdir("/")), refused(lambda: os.fork() or os._exit(0)))
+"""
 
 _CLOCKS = {
     True: "CPU time of a worker is read from outside",

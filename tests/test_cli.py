@@ -551,6 +551,7 @@ def test_list_and_doctor(tmp_path):
     assert re.search(r"\nsandbox:      (bwrap|process) is the strongest level here\n  bwrap:      ", said)
     assert "\n  process:    contains accidents; hostile code can read your files" in said
     assert re.search(r"^instructions: (hardware counter|valgrind \d|not found)", said, re.MULTILINE)
+    assert re.search(r"^worker:       (a candidate .+ is kept from|confines itself)", said, re.MULTILINE)
     assert set(json.loads(call("doctor", "--json", here=tmp_path).out)) >= {"git", "cpu clock", "disk"}
 
 

@@ -1003,5 +1003,5 @@ def test_the_log_is_json_lines_that_anyone_can_read(toy: Toy) -> None:
 
 
 def test_a_candidate_that_puts_a_pipe_in_its_own_place_is_not_waited_for(toy: Toy) -> None:
-    found = toy.one('VALUE=100\n[ -n "$OPTILOOP_SEED" ] && rm -f value.sh && mkfifo value.sh\n')
+    found = toy.one('VALUE=100\nif [ -n "$OPTILOOP_SEED" ]; then rm -f value.sh; mkfifo value.sh; fi\n')
     assert (found.status, found.reason) == (Status.VIOLATION, "running it changed value.sh")
