@@ -556,6 +556,19 @@ def f(n):
     return out
 """,
     ),
+    "repeats beside a set that is asked again": (
+        "dedupe-loop",
+        """
+def f(xs, ys):
+    out = []
+    seen = set()
+    for x in xs:
+        if x not in seen:
+            seen.add(x)
+            out.append(x)
+    return out, [y for y in ys if y in seen]
+""",
+    ),
     "repeats counted": (
         "dedupe-loop",
         """

@@ -1322,6 +1322,20 @@ def f(words):
 """,
         ((WORDS,), ([],)),
     ),
+    "dedupe beside a set": Case(
+        "dedupe-loop",
+        """
+def f(words):
+    unique = []
+    seen = set()
+    for w in words:
+        if w not in seen:
+            unique.append(w)
+            seen.add(w)
+    return unique
+""",
+        ((WORDS,), ([],)),
+    ),
     "distinct characters": Case(
         "dedupe-loop",
         """

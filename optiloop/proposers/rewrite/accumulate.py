@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Sequence
+from itertools import permutations
 
 from optiloop.proposers.rewrite.code import PYTHON, Code, subtree
 from optiloop.proposers.rewrite.facts import (
@@ -131,25 +132,34 @@ _DEDUPE_TEXT = (Pattern('?out = ""\nfor ?x in $xs:\n    if ?x not in ?out:\n    
 _DEDUPE = (
     Pattern("?out = []\nfor ?x in $xs:\n    if ?x not in ?out:\n        ?out.append(?x)"),
     Pattern("?out = list()\nfor ?x in $xs:\n    if ?x not in ?out:\n        ?out.append(?x)"),
+    *(
+        Pattern(f"{first}\n{second}\nfor ?x in $xs:\n    if ?x not in ?seen:\n        {one}\n        {other}")
+        for first, second in permutations(("?out = []", "?seen = set()"))
+        for one, other in permutations(("?out.append(?x)", "?seen.add(?x)"))
+    ),
 )
 
 
 def dedupe_loop(code: Code) -> Iterator[Site]:
     """Drop repeats with dict.fromkeys, which keeps the order, not by asking the list so far.
 
-    O(n^2) -> O(n). Source: insertion order of dict (Python 3.7).
+    O(n^2) -> O(n), or a constant factor of 2 where a set was asked beside the list already. Source: insertion
+    order of dict (Python 3.7).
     """
     kinds = Kinds(code)
     for pattern in (*_DEDUPE, *_DEDUPE_TEXT):
         for match in code.find(pattern):
-            loop = match.nodes[1]
+            *starts, loop = match.nodes
             if not isinstance(loop, ast.For) or not kinds.items_may_be_hashable(match.expr("xs")):
                 continue
-            if not read_elsewhere(code, loop, {match.name("x")}):
+            left = {match.name(name) for name in ("x", "seen") if name in match.found}
+            if not read_elsewhere(code, loop, left):
                 collected = '"".join' if pattern in _DEDUPE_TEXT else "list"
                 new = code.fill(f"?out = {collected}(dict.fromkeys($xs))", match.found)
                 what = "repeats dropped by asking the list so far -> dict.fromkeys, O(n^2) -> O(n)"
-                yield code.site(match.first, what, [code.replace([match.first, loop], new)])
+                if "seen" in match.found:
+                    what = "repeats dropped by asking a set -> dict.fromkeys"
+                yield code.site(match.first, what, [code.replace([*starts, loop], new)])
 
 
 # --- texts --------------------------------------------------------------------------------------------
