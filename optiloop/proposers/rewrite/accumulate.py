@@ -149,7 +149,7 @@ def dedupe_loop(code: Code) -> Iterator[Site]:
     kinds = Kinds(code)
     for pattern in (*_DEDUPE, *_DEDUPE_TEXT):
         for match in code.find(pattern):
-            *starts, loop = match.nodes
+            loop = match.nodes[-1]
             if not isinstance(loop, ast.For) or not kinds.items_may_be_hashable(match.expr("xs")):
                 continue
             left = {match.name(name) for name in ("x", "seen") if name in match.found}
@@ -159,7 +159,7 @@ def dedupe_loop(code: Code) -> Iterator[Site]:
                 what = "repeats dropped by asking the list so far -> dict.fromkeys, O(n^2) -> O(n)"
                 if "seen" in match.found:
                     what = "repeats dropped by asking a set -> dict.fromkeys"
-                yield code.site(match.first, what, [code.replace([*starts, loop], new)])
+                yield code.site(match.first, what, [code.replace([match.first, loop], new)])
 
 
 # --- texts --------------------------------------------------------------------------------------------
