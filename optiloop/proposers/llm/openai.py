@@ -81,7 +81,7 @@ class OpenAI:
             {"authorization": f"Bearer {self._to.key}"} if self._to.key else {},
             body_of(self._model, request, dialect),
             seconds,
-            answered=self._answered,
+            answered=self._answered and not self._to.local,  # our own child does not come back
             refusals=frozenset({500}) if asks else frozenset(),
         )
         if not isinstance(_choice(found).get("message"), dict):
