@@ -165,6 +165,7 @@ def test_one_that_does_not_fit_is_this_requests_failure(monkeypatch: pytest.Monk
         says("[]\n"),
         says("{}\n"),
         says('"x"\n'),
+        says("[" * 100_000),
     ],
 )
 def test_a_passing_failure_is_tried_again(monkeypatch: pytest.MonkeyPatch, failure: Turn) -> None:
@@ -198,8 +199,9 @@ def test_a_missing_model_is_named_with_what_is_there(monkeypatch: pytest.MonkeyP
         assert "run: ollama pull m" in refused(ollama(server.url, monkeypatch), ProposerGoneError)
 
 
-def test_nobody_there_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    url = f"http://127.0.0.1:{free_port()}"
+@pytest.mark.parametrize("scheme", ["", "http://"])
+def test_nobody_there_is_said_at_once(monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
+    url = f"{scheme}127.0.0.1:{free_port()}"
     said = refused(ollama(url, monkeypatch), ProposerGoneError)
     assert said.startswith(f"ollama:m at {url} cannot be reached")
     assert "is it running" in said

@@ -152,6 +152,8 @@ def test_a_server_that_states_a_cost_is_believed(
         says({"choices": [{}]}),
         breaks_off('{"choices": [', 500),
         breaks_off(""),
+        says("[" * 100_000),
+        says("[" * 100_000, 503),
     ],
 )
 def test_a_passing_failure_is_tried_again(monkeypatch: pytest.MonkeyPatch, failure: Turn) -> None:
@@ -187,6 +189,18 @@ def test_an_endless_answer_is_not_read_to_its_end(monkeypatch: pytest.MonkeyPatc
     with playing(floods()) as server:
         assert "more than 16 MB" in refused(openai(server.url, monkeypatch), ProposerError)
     assert len(server.asked) == 1
+
+
+def test_a_compressed_answer_is_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
+    with playing(says("x", content_encoding="gzip")) as server:
+        assert "compressed" in refused(openai(server.url, monkeypatch), ProposerError)
+    assert server.asked[0].headers["accept-encoding"] == "identity"
+
+
+def test_a_seed_is_short_enough_for_every_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    with playing(GOOD) as server:
+        openai(server.url, monkeypatch).complete(ask(seed=2**40 + 5))
+    assert server.asked[0].body["seed"] == 5
 
 
 # --- what will not pass ----------------------------------------------------------------------------------
@@ -312,10 +326,13 @@ def test_a_server_that_echoes_the_key_does_not_get_it_into_the_error(
 
 
 def test_a_key_in_the_address_and_in_an_object_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    url = f"http://me:{KEY}@127.0.0.1:{free_port()}"
-    chat = openai(url, monkeypatch)
-    assert KEY not in refused(chat, ProposerGoneError)
-    assert KEY not in repr(chat) + repr(chat._to)
+    for url in (
+        f"http://me:{KEY}@127.0.0.1:{free_port()}",
+        f"http://{KEY}@127.0.0.1:{free_port()}/a?b={KEY}",
+    ):
+        chat = openai(url, monkeypatch)
+        assert KEY not in refused(chat, ProposerGoneError)
+        assert KEY not in repr(chat) + repr(chat._to)
 
 
 INTERRUPTED = """

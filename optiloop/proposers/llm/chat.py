@@ -34,6 +34,11 @@ class Request:
     schema: Mapping[str, object] | None = None
 
     @property
+    def short_seed(self) -> int:
+        """The seed in 31 bits: engines cut it to 32, and some take the largest of those for "any"."""
+        return self.seed % 2**31
+
+    @property
     def size(self) -> int:
         """UTF-8 bytes of all messages: no tokenizer of bytes makes more tokens of them."""
         return sum(len(message.content.encode("utf-8", "replace")) for message in self.messages)

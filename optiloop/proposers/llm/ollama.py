@@ -118,7 +118,7 @@ class Ollama:
                 options={
                     "num_ctx": num_ctx,
                     "num_predict": request.max_tokens,
-                    "seed": request.seed,
+                    "seed": request.short_seed,
                     "temperature": request.temperature,
                 },
             ):
@@ -154,7 +154,8 @@ class Ollama:
         except ConnectionError:
             with failures(self._to, answered=self._card is not None):
                 raise httpx.ConnectError("nobody listens") from None
-        except (ValueError, AttributeError, TypeError):  # what the client makes of lines that are no answers
+        # What the client makes of lines that are no answers.
+        except (ValueError, AttributeError, TypeError, RecursionError):
             raise TransientError(f"{self.name} at {self._to.shown} answered what is no answer") from None
 
     def _missing(self, there: list[str]) -> ProposerGoneError:

@@ -125,7 +125,7 @@ def body_of(model: str, request: Request, dialect: Dialect) -> dict[str, Any]:
         "messages": [{"role": message.role, "content": message.content} for message in request.messages],
         dialect.limit: request.max_tokens,
         "temperature": request.temperature,
-        "seed": request.seed,
+        "seed": request.short_seed,
     }
     form = _response_format(request, dialect.form)
     if form is not None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -43,18 +44,25 @@ class Endpoint:
 
     @property
     def shown(self) -> str:
-        """The address, fit to be shown."""
-        return spoken(self.url)
+        """The address without what may be a secret in it: user, password, query."""
+        try:
+            parts = urlsplit(self.url if "://" in self.url else f"//{self.url}")
+            port = f":{parts.port}" if parts.port else ""
+        except ValueError:
+            return "an address that is none"
+        scheme = f"{parts.scheme}://" if parts.scheme else ""
+        return spoken(f"{scheme}{parts.hostname or ''}{port}{parts.path}", self.key)
 
 
 def endpoint(who: str, url: str, variable: str, *, needed: bool) -> Endpoint:
     """An endpoint, its key from an environment variable. Raises ProposerGoneError where that must be set."""
     key = os.environ.get(variable, "").strip()
+    found = Endpoint(who, url.rstrip("/"), key, variable)
     if needed and not key:
-        raise ProposerGoneError(f"{who}: {variable} is not set; export the key for {spoken(url)} in it")
+        raise ProposerGoneError(f"{who}: {variable} is not set; export the key for {found.shown} in it")
     if not key.isascii() or not key.isprintable() or " " in key:
         raise ProposerGoneError(f"{who}: {variable} holds characters that no key has; export the key alone")
-    return Endpoint(who, url.rstrip("/"), key, variable)
+    return found
 
 
 def spoken(text: str, key: str = "") -> str:
@@ -89,7 +97,7 @@ def post(
         refuse(to, response.status_code, said, response.headers)
     try:
         found = response.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         raise TransientError(
             f"{to.who} at {to.shown} answered no JSON: {spoken(response.text, to.key)}"
         ) from None
@@ -100,7 +108,7 @@ def post(
 
 def client(seconds: float, *, trust_env: bool) -> httpx.Client:
     """A client for one call: no connection is kept, for one kept for minutes is dead when it is needed."""
-    return httpx.Client(trust_env=trust_env, headers={"accept-encoding": "identity"}, **bounds(seconds))
+    return httpx.Client(trust_env=trust_env, **bounds(seconds))
 
 
 def bounds(seconds: float) -> dict[str, Any]:
@@ -108,10 +116,13 @@ def bounds(seconds: float) -> dict[str, Any]:
     deadline = time.monotonic() + seconds
 
     def bound(response: httpx.Response) -> None:
+        if response.headers.get("content-encoding", "identity") != "identity":  # a bound on it bounds nothing
+            raise ProposerError("the model's server compressed its answer, though it was asked not to")
         assert isinstance(response.stream, httpx.SyncByteStream)
         response.stream = _Bounded(response.stream, deadline)
 
     return {
+        "headers": {"accept-encoding": "identity"},
         "timeout": httpx.Timeout(seconds, connect=min(seconds, 10.0)),
         "limits": httpx.Limits(max_keepalive_connections=0),
         "event_hooks": {"response": [bound]},
@@ -185,7 +196,7 @@ def words(body: str) -> str:
     """The reason in an error's body: {"error": {"message": ...}}, {"error": ...}, or the text itself."""
     try:
         found = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return body
     error = found.get("error", found) if isinstance(found, dict) else found
     if isinstance(error, dict) and isinstance(error.get("message"), str):
