@@ -26,7 +26,17 @@ import click
 from click.shell_completion import CompletionItem
 
 from optiloop import __version__
-from optiloop.errors import LedgerError, OptiloopError, ProposerError, TargetError, UsageError, WorkspaceError
+from optiloop.errors import (
+    AllowanceError,
+    LedgerError,
+    OptiloopError,
+    ProposerError,
+    ProposerGoneError,
+    TargetError,
+    UsageError,
+    WorkspaceError,
+)
+from optiloop.model import Cost
 
 if TYPE_CHECKING:
     from optiloop.live import Style, View
@@ -156,7 +166,8 @@ def cli() -> None:
 @click.option(
     "--time", "seconds", type=_Seconds(), help="End after this long (30m, 90s), closing claim included."
 )
-@click.option("--usd", type=click.FloatRange(min=0), help="End when the proposer has cost this much.")
+@click.option("--usd", type=click.FloatRange(min=0), help="Spend at most so many dollars on models.")
+@click.option("--tokens", type=click.IntRange(min=0), help="Spend at most so many tokens, read and written.")
 @click.option("--until", help="End when the champion reaches a goal, as in 'combined_us <= 9000'.")
 @click.option("--plateau", type=click.IntRange(min=1), help="End after this many experiments without a keep.")
 @seed_option
@@ -170,6 +181,7 @@ def run(
     cycles: int | None,
     seconds: Any,
     usd: float | None,
+    tokens: int | None,
     until: str | None,
     plateau: int | None,
     seed: int,
@@ -190,7 +202,7 @@ def run(
         goal = None if until is None else Until.parsed(until, found.metric.name)
     except ValueError as error:
         raise UsageError(f"--until: {error}") from None
-    limits = Limits(cycles, seconds or found.budget.run, usd, goal, plateau)
+    limits = Limits(cycles, seconds or found.budget.run, usd, tokens, goal, plateau)
     with _opened(found, proposer, seed=seed, fresh=fresh, sandbox=sandbox, learn_from=learn_from) as engine:
         gave_up = _campaign(engine, limits, _style(proposer, as_json=as_json))
     _print_result(found, as_json=as_json)
@@ -743,16 +755,17 @@ def _cycles(
 ) -> tuple[int, str, bool]:
     """Run cycles up to the first limit: how many, why no more, and whether the proposer gave up."""
     from optiloop.recheck import due, recheck_seconds
-    from optiloop.stopping import BARREN, Progress, stop_reason
+    from optiloop.stopping import BARREN, Progress, allowance, stop_reason
 
-    done, usd = 0, 0.0
+    done, spent = 0, Cost()
     while True:
         history = engine.history()
         reserve = engine.claim_seconds() + recheck_seconds(engine)
         progress = Progress(
             cycles=done,
             seconds=time.monotonic() - started,
-            usd=usd,
+            usd=spent.usd,
+            tokens=spent.tokens,
             champion=baseline if history.kept is None else history.kept,
             since_keep=min(history.since_keep, done),
             reserve=reserve,
@@ -764,11 +777,17 @@ def _cycles(
         if min(history.barren, done) >= BARREN:
             return done, f"the proposer gave up: {history.latest(1)[0].reason}", True
         engine.judge.deadline = _deadline(engine, limits, started, share=0.5, reserve=recheck_seconds(engine))
-        experiment = engine.cycle()
+        engine.allowance = allowance(limits, progress)
+        try:
+            experiment = engine.cycle()
+        except AllowanceError as error:
+            return done, str(error), False
+        except ProposerGoneError as error:
+            return done, str(error), True
         if experiment is None:
             engine.exhausted()
             return done, "nothing is left to try", False
-        done, usd = done + 1, usd + experiment.cost.usd
+        done, spent = done + 1, spent + experiment.cost
         view.experiment(experiment)
         if experiment.commit and len(due(engine)) >= engine.target.policy.recheck:
             _take_back(engine, view)

@@ -5,6 +5,7 @@ OptiloopError                  1   base of all below; the program catches it onc
 ├── TargetError                3   the target is broken or cannot judge its own baseline
 ├── ProposerError              4   the proposer failed; carries what it had cost
 ├── ProposerGoneError          4   its model is not to be had: the loop ends
+├── AllowanceError             4   what may still be spent pays for no more questions: the loop ends
 ├── WorkspaceError             5   git, the worktrees, the lock, the disk
 └── LedgerError                6   the experiment log is broken
 
@@ -50,6 +51,12 @@ class ProposerError(OptiloopError):
 
 class ProposerGoneError(OptiloopError):
     """No model answers: the server is dead, or the model, the key or the engine is missing. The loop ends."""
+
+    exit_code = 4
+
+
+class AllowanceError(OptiloopError):
+    """What the user lets be spent pays for no more questions. The loop ends in order."""
 
     exit_code = 4
 

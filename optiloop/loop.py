@@ -27,6 +27,7 @@ from optiloop.measure import CLAIM_PAIRS, Judge
 from optiloop.memory.fingerprint import change_fingerprint, result_fingerprint
 from optiloop.memory.history import HOLDOUT_SPENT, History, as_recall
 from optiloop.model import (
+    Allowance,
     Baseline,
     Brief,
     Claim,
@@ -112,6 +113,8 @@ class Engine:
             sandbox=self.sandbox,
             trees=self.workspace.trees,
         )
+        self.allowance = Allowance()
+        """What proposers may still spend; the caller's to lower."""
         self._redact = redactor(os.environ)
         self._history: History | None = None
         self._origin: Mapping[str, str] = {}
@@ -288,6 +291,8 @@ class Engine:
             diagnosis=fenced(diagnosis) if diagnosis else "",
             elsewhere=self.elsewhere,
             simplify=self.target.policy.simplify,
+            allowance=self.allowance,
+            answers=self.workspace.place.home / "answers",
         )
 
     def _diagnosis(self, parent: str) -> str:

@@ -211,10 +211,33 @@ class Target:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a proposal cost to obtain. Embedded proposers cost nothing."""
+    """What a proposal cost to obtain. Embedded proposers cost nothing.
+
+    `tokens` counts those read and written, `tokens_out` the written ones among them, `seconds` the wait.
+    """
 
     usd: float = 0.0
     tokens: int = 0
+    tokens_out: int = 0
+    seconds: float = 0.0
+
+    def __add__(self, other: Cost) -> Cost:
+        """Both together."""
+        return Cost(
+            self.usd + other.usd,
+            self.tokens + other.tokens,
+            self.tokens_out + other.tokens_out,
+            self.seconds + other.seconds,
+        )
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """What proposers may still spend in this run; infinite where the user set no limit."""
+
+    usd: float = math.inf
+    tokens: float = math.inf
+    seconds: float = math.inf
 
 
 @dataclass(frozen=True)
@@ -288,7 +311,8 @@ class Brief:
     may speak in it. `folder` holds a throw-away copy of the target. `seed` is this cycle's
     randomness: the same log and seed give the same brief. `elsewhere` is what each (origin, family) used and
     gained in the logs of other targets; empty unless the user named them. `simplify` says that what is
-    simpler and no worse is kept.
+    simpler and no worse is kept. `allowance` is a hard limit. `answers` is a folder for what was paid for: it
+    outlives the process, so that the same brief need not be paid for twice.
     """
 
     goal: str
@@ -304,6 +328,8 @@ class Brief:
     diagnosis: str = ""
     elsewhere: Mapping[tuple[str, str], Spent] = field(default_factory=dict)
     simplify: bool = False
+    allowance: Allowance = Allowance()
+    answers: Path | None = None
 
 
 @dataclass(frozen=True)

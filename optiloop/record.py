@@ -87,7 +87,7 @@ def as_json(experiment: Experiment) -> dict[str, Any]:
         "family": experiment.family,
         "hypothesis": experiment.hypothesis,
         "tags": list(experiment.tags),
-        "cost": {"usd": experiment.cost.usd, "tokens": experiment.cost.tokens},
+        "cost": _cost_json(experiment.cost),
         "result": experiment.result,
         "change": experiment.change,
         "diff": experiment.diff,
@@ -108,6 +108,11 @@ def as_json(experiment: Experiment) -> dict[str, Any]:
         "commit": experiment.commit,
         "previous": experiment.previous,
     }
+
+
+def _cost_json(cost: Cost) -> dict[str, float]:
+    written = _present("tokens_out", cost.tokens_out)
+    return {"usd": cost.usd, "tokens": cost.tokens, **written, **_present("seconds", round(cost.seconds, 3))}
 
 
 def _number(value: float | None) -> float | None:
@@ -186,6 +191,10 @@ def _rule_json(rule: Rule | None) -> dict[str, Any] | None:
     }
 
 
+def _cost(found: Mapping[str, Any]) -> Cost:
+    return Cost(found["usd"], found["tokens"], found.get("tokens_out", 0), found.get("seconds", 0.0))
+
+
 def _experiment(found: Mapping[str, Any]) -> Experiment:
     return Experiment(
         id=found["id"],
@@ -201,7 +210,7 @@ def _experiment(found: Mapping[str, Any]) -> Experiment:
         family=found["family"],
         hypothesis=found["hypothesis"],
         tags=tuple(found["tags"]),
-        cost=Cost(found["cost"]["usd"], found["cost"]["tokens"]),
+        cost=_cost(found["cost"]),
         result=found["result"],
         change=found["change"],
         diff=found["diff"],

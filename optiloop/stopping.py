@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from optiloop.model import Seconds
+from optiloop.model import Allowance, Seconds
 
 BARREN = 5
 """Experiments without a proposal in a row after which the proposer has given up."""
@@ -57,6 +57,7 @@ class Limits:
     cycles: int | None = None
     seconds: Seconds | None = None
     usd: float | None = None
+    tokens: int | None = None
     until: Until | None = None
     plateau: int | None = None
 
@@ -68,9 +69,19 @@ class Progress:
     cycles: int = 0
     seconds: float = 0.0
     usd: float = 0.0
+    tokens: int = 0
     champion: float | None = None
     since_keep: int = 0
     reserve: float = 0.0
+
+
+def allowance(limits: Limits, progress: Progress) -> Allowance:
+    """What proposers may spend from here on."""
+    return Allowance(
+        usd=math.inf if limits.usd is None else limits.usd - progress.usd,
+        tokens=math.inf if limits.tokens is None else limits.tokens - progress.tokens,
+        seconds=math.inf if limits.seconds is None else limits.seconds - progress.seconds - progress.reserve,
+    )
 
 
 def stop_reason(limits: Limits, progress: Progress) -> str | None:
@@ -82,6 +93,8 @@ def stop_reason(limits: Limits, progress: Progress) -> str | None:
         return "1 cycle is done" if limits.cycles == 1 else f"{limits.cycles} cycles are done"
     if limits.usd is not None and progress.usd >= limits.usd:
         return f"{progress.usd:.2f} USD of {limits.usd:.2f} are spent"
+    if limits.tokens is not None and progress.tokens >= limits.tokens:
+        return f"{progress.tokens:,} tokens of {limits.tokens:,} are spent"
     if limits.plateau is not None and progress.since_keep >= limits.plateau:
         return f"nothing was kept in {limits.plateau} experiments in a row"
     if limits.seconds is not None:

@@ -147,8 +147,7 @@ class Campaign:
 
     @property
     def cost(self) -> Cost:
-        costs = [experiment.cost for experiment in self.experiments]
-        return Cost(math.fsum(cost.usd for cost in costs), sum(cost.tokens for cost in costs))
+        return sum((experiment.cost for experiment in self.experiments), Cost())
 
     @property
     def seconds(self) -> float:
