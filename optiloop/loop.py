@@ -289,6 +289,7 @@ class Engine:
             diagnosis=fenced(diagnosis) if diagnosis else "",
             elsewhere=self.elsewhere,
             simplify=self.target.policy.simplify,
+            files_per_change=self.target.files_per_change,
         )
 
     def _diagnosis(self, parent: str) -> str:

@@ -225,7 +225,7 @@ class Lesson:
     and after; both are None where nothing was proposed. `champion` is the champion's metric at the
     time, `effect` how many times better the candidate was; None where it was not measured. `partial` is where
     a run that was ended early stood: its share, and the metric then. `hypothesis` and `reason` are on one
-    line, plain and short.
+    line, plain and short. `places` says what it changed: `path::function`, or the path.
     """
 
     id: str
@@ -243,6 +243,7 @@ class Lesson:
     seconds: float
     cost: Cost
     partial: tuple[float, float] | None = None
+    places: tuple[str, ...] = ()
 
 
 class Recall(Protocol):
@@ -262,6 +263,15 @@ class Recall(Protocol):
 
     def latest(self, count: int) -> tuple[Lesson, ...]:
         """The newest `count` experiments, oldest first."""
+
+    def keeps(self, count: int) -> tuple[Lesson, ...]:
+        """The newest `count` of those that were kept, oldest first, also what was taken back since."""
+
+    def at(self, place: str, count: int) -> tuple[Lesson, ...]:
+        """The newest `count` of those that changed a place (see Lesson), oldest first."""
+
+    def spent_at(self, place: str) -> Spent:
+        """What the experiments that changed a place have gained and used so far."""
 
     def diff(self, experiment: str) -> str:
         """The diff that an experiment proposed, by its id, read from the log; empty where there is none."""
@@ -288,7 +298,7 @@ class Brief:
     may speak in it. `folder` holds a throw-away copy of the target. `seed` is this cycle's
     randomness: the same log and seed give the same brief. `elsewhere` is what each (origin, family) used and
     gained in the logs of other targets; empty unless the user named them. `simplify` says that what is
-    simpler and no worse is kept.
+    simpler and no worse is kept. A proposal may edit `files_per_change` files.
     """
 
     goal: str
@@ -304,6 +314,7 @@ class Brief:
     diagnosis: str = ""
     elsewhere: Mapping[tuple[str, str], Spent] = field(default_factory=dict)
     simplify: bool = False
+    files_per_change: int = 1
 
 
 @dataclass(frozen=True)
