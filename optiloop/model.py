@@ -268,10 +268,10 @@ class Recall(Protocol):
         """The newest `count` of those that were kept, oldest first, also what was taken back since."""
 
     def at(self, place: str, count: int) -> tuple[Lesson, ...]:
-        """The newest `count` of those that changed a place (see Lesson), oldest first."""
+        """The newest `count` of those that changed a place (see Lesson) or a file, oldest first."""
 
     def spent_at(self, place: str) -> Spent:
-        """What the experiments that changed a place have gained and used so far."""
+        """What the experiments that changed a place or a file have gained and used so far."""
 
     def diff(self, experiment: str) -> str:
         """The diff that an experiment proposed, by its id, read from the log; empty where there is none."""

@@ -285,6 +285,8 @@ def test_it_knows_what_was_tried_where() -> None:
     assert [lesson.hypothesis for lesson in found.at("a.py::f", 2)] == ["try 4", "try 5"]
     assert found.at("a.py::f", 9)[0].places == ("a.py::f",)
     assert found.spent_at("a.py::f") == Spent(3, 1, pytest.approx(math.log(4)), 3.0)
+    assert [lesson.hypothesis for lesson in found.at("a.py", 3)] == ["try 3", "try 4", "try 5"]
+    assert found.spent_at("a.py").experiments == 4
     assert found.at("a.py::f", 0) == found.at("a.py::h", 9) == found.at("f", 9) == ()
     assert found.spent_at("a.py::h") == Spent()
 

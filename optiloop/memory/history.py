@@ -7,7 +7,7 @@ with ten experiments behind it as with ten thousand. It is a cache: reading the 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from statistics import median
 
@@ -112,7 +112,7 @@ class History:
         index = len(self._lessons)
         lesson = _lesson(experiment, self._metric.name, self.champion)
         self._lessons.append(lesson)
-        for place in lesson.places:
+        for place in _around(lesson.places):
             self._by_place[place].append(lesson)
         for key, table in ((experiment.result, self._by_result), (experiment.change, self._by_change)):
             if key is not None and experiment.status in RAN and experiment.reason not in UNANSWERED:
@@ -145,7 +145,7 @@ class History:
         one = Spent(1, int(kept), gain, experiment.seconds)
         for key in ((experiment.origin, None), (experiment.origin, experiment.family)):
             self._spent[key] = _sum(self._spent[key], one)
-        for place in places:
+        for place in _around(places):
             self._spent_at[place] = _sum(self._spent_at[place], one)
 
     def _learn(self, experiment: Experiment, measurement: Measurement) -> None:
@@ -205,6 +205,11 @@ class History:
 
     def _at(self, index: int | None) -> Lesson | None:
         return None if index is None else self._lessons[index]
+
+
+def _around(places: tuple[str, ...]) -> Iterable[str]:
+    """The places and their files, each once."""
+    return dict.fromkeys((*places, *(place.partition("::")[0] for place in places)))
 
 
 def _sum(a: Spent, b: Spent) -> Spent:
