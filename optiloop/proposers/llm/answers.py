@@ -47,7 +47,8 @@ __all__ = ["AnswerError", "Edited", "answer_schema", "edits_of"]
 _LEFT_OUT = re.compile(
     r"^[ \t]*(?:#|//|--)?[ \t]*(?:\.\.\.|…)[^\n]*"
     r"\b(?:rest|unchanged|existing|remain\w*|same|other|omitted)\b"
-    r"|^[ \t]*(?:#|//|--)[ \t]*(?:the )?(?:rest|remainder|remaining \w+) (?:of [^\n]*)?(?:unchanged|the same)\b",
+    r"|^[ \t]*(?:#|//|--)[ \t]*(?:the )?(?:rest|remainder|remaining \w+) (?:of [^\n]*)?"
+    r"(?:unchanged|the same)\b",
     re.MULTILINE | re.IGNORECASE,
 )
 """A line that stands for code, where code was asked for."""
@@ -186,7 +187,7 @@ class _Reader:
 
     def _from_code(self, said: str, fences: Sequence[Fence]) -> Mapping[str, str]:
         """What code in fences, or bare, makes of the files."""
-        closed = [fence for fence in fences if fence.closed]
+        closed = [inner for fence in fences if fence.closed for inner in self._unwrapped(fence)]
         if not closed:
             bare = unopened(said) if fences else said
             if bare is None or not _is_python(bare) or not self.ask.path.endswith(".py"):
@@ -199,6 +200,13 @@ class _Reader:
         for path, fence in named:
             texts.update(self._from_block(fence.text, path))
         return texts
+
+    def _unwrapped(self, fence: Fence) -> Sequence[Fence]:
+        """The blocks within a block, where Python was asked for and it is none."""
+        if not self.ask.path.endswith(".py") or _is_python(fence.text):
+            return [fence]
+        inner = [it for it in fences_in(fence.text, parses=_is_python)[0] if it.closed]
+        return inner or [fence]
 
     def _chosen(self, fences: Sequence[Fence]) -> str:
         """The last of several blocks that holds the asked function and changes something.
@@ -241,8 +249,8 @@ class _Reader:
     def _is_whole(self, text: str, old: str) -> bool:
         """Whether a Python block is the whole file.
 
-        It lacks no name, or where a file was asked for only private ones and imports that it does not use. A
-        block that lacks what a module does beside defining is no file where a function was asked for.
+        It lacks no name, or where a file was asked for only private ones and imports that it does not use.
+        Where a function was asked for it must also begin as the file does, and do as much beside defining.
         """
         had = {name for name in names_in(old) if "." not in name}
         missing = had - names_in(text)
@@ -251,7 +259,8 @@ class _Reader:
         if _LEFT_OUT.search(text) and not _LEFT_OUT.search(old):
             return False
         if self.ask.kind == "function":
-            return not missing and _does(old) <= _does(text)
+            begins = old.lstrip().partition("\n")[0].rstrip() == text.lstrip().partition("\n")[0].rstrip()
+            return begins and not missing and _does(old) <= _does(text)
         private = {name for name in missing if name.startswith("_")} | imported(old)
         return (
             missing <= private
@@ -270,7 +279,7 @@ class _Reader:
         return others[0] if len(others) == 1 else self.ask.path
 
     def _hinted(self, fence: Fence) -> str | None:
-        """The file that a fence's opening, or the line in front of it, names; None where neither names one."""
+        """The file that a fence's opening, or the line in front of it, names; None where neither does."""
         for said in (fence.info.partition(" ")[2], fence.info.partition(":")[2], fence.info):
             if name := path_in(said):
                 return self._path(name)

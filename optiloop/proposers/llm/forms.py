@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from optiloop.proposers.llm.placing import AnswerError, Hunk, replacing
@@ -16,8 +17,8 @@ from optiloop.untrusted import plain_line
 
 MOST = 1_000_000
 """Characters of an answer that is read at all."""
-MOST_CLOSINGS = 30
-"""Lines that are tried as the end of one fence."""
+MOST_FENCES, MOST_CLOSINGS = 100, 30
+"""Fenced blocks of an answer, and lines that are tried as the end of one."""
 HYPOTHESIS, FAMILY = 200, 40
 """Characters that are kept."""
 CODE_KEYS = ("code", "text", "content", "diff")
@@ -36,7 +37,7 @@ _HEAD = re.compile(r"\+\+\+ (\S.*)")
 _WORDS = re.compile(
     r"^[\s>*_#-]*(hypothesis|family)[*_ \t]*[:=][*_ \t]*(\S.*)$", re.MULTILINE | re.IGNORECASE
 )
-_PATH = re.compile(r"[\w./@+-]*\w\.\w+")
+_PATH = re.compile(r"[\w./@+-]*(?:/[\w.@+-]*\w|\.[A-Za-z]\w*)")
 _KEYS = frozenset({"hypothesis", "family", "path", "edits", "function", "reasoning", *CODE_KEYS})
 _OURS = re.compile(r'\{\s*"(?:hypothesis|family|code|edits)"\s*:')
 
@@ -80,13 +81,16 @@ def fences_in(said: str, *, parses: Callable[[str], bool]) -> tuple[list[Fence],
     A fence may hold lines that look like its end: in a docstring, in a README. One of Python ends at the
     first at which what it holds `parses`; else each opening within a fence has an end of its own.
     """
-    lines, fences, prose, at = said.split("\n"), [], [""], 0
+    lines, prose, at = said.split("\n"), [""], 0
+    fences: list[Fence] = []
     while at < len(lines):
         opening = _OPENING.fullmatch(lines[at])
         if opening is None:
             prose.append(lines[at])
             at += 1
             continue
+        if len(fences) == MOST_FENCES:
+            raise AnswerError(f"the answer holds more than {MOST_FENCES} fenced blocks")
         fence = Fence(opening[2].strip(), "", next((it for it in reversed(prose) if it.strip()), ""))
         end = _end(lines, at, opening[1], parses if fence.language in _PYTHON else None)
         lead = len(lines[at]) - len(lines[at].lstrip(" \t"))
@@ -113,10 +117,11 @@ def is_fence(line: str) -> bool:
 def _end(lines: Sequence[str], at: int, mark: str, parses: Callable[[str], bool] | None) -> int:
     """The line that ends the fence opened at line `at`; behind the last where none does."""
     closing = re.compile(rf"[ \t]*{re.escape(mark[0])}{{{len(mark)},}}[ \t]*")
-    ends = [i for i in range(at + 1, len(lines)) if closing.fullmatch(lines[i])]
+    found = (i for i in range(at + 1, len(lines)) if closing.fullmatch(lines[i]))
+    ends = list(islice(found, MOST_CLOSINGS))
     if len(ends) < 2:
         return ends[0] if ends else len(lines)
-    for end in ends[:MOST_CLOSINGS] if parses else ():
+    for end in ends if parses else ():
         if parses and parses("\n".join(lines[at + 1 : end])):
             return end
     depth = 1

@@ -428,7 +428,8 @@ def _shifted(block: Block, node: ast.stmt, lead: str) -> list[str]:
     if own == lead:
         return lines
     body = getattr(node, "body", [node])[0]
-    if not own and body.lineno > node.lineno and body.col_offset > len(lead):  # its first line alone lost it
+    deep = _indent(block.text.split("\n")[body.lineno - 1])
+    if not own and deep.startswith(lead) and deep != lead:  # its first line alone lost its indentation
         return [lead + lines[0], *lines[1:]]
     return [
         line
