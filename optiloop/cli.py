@@ -16,7 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from shlex import quote
 from types import FrameType
@@ -36,12 +36,12 @@ from optiloop.errors import (
     UsageError,
     WorkspaceError,
 )
-from optiloop.model import Cost
 
 if TYPE_CHECKING:
     from optiloop.live import Style, View
     from optiloop.loop import Engine
     from optiloop.model import Experiment, Proposal, Target
+    from optiloop.proposers.llm.focus import Kind
     from optiloop.report import Campaign
     from optiloop.stopping import Limits
 
@@ -274,6 +274,52 @@ def check(target: str, sandbox: str, fresh: bool, as_json: bool) -> None:
             engine.target, baseline, gate_seconds=seconds, sandbox=level, forgeable=own, numbers=numbers
         )
     click.echo(json_module.dumps(found.as_json()) if as_json else found.as_text())
+
+
+@cli.command(
+    short_help="Print what a model proposer would be told.",
+    epilog=_examples(
+        "optiloop brief targets/text_processor",
+        "optiloop brief my_target --ask function --seed 7    one function, as small models are asked",
+        "optiloop brief my_target --tokens 4000 --json",
+    ),
+)
+@target_argument
+@click.option(
+    "--ask",
+    "kind",
+    type=click.Choice(("file", "function", "edits")),
+    default="file",
+    show_default=True,
+    help="What is asked for: small models manage a function, large ones a file or edits.",
+)
+@click.option(
+    "--tokens", type=click.IntRange(min=1), default=8000, show_default=True, help="The prompt's budget."
+)
+@seed_option
+@sandbox_option
+@json_option
+def brief(target: str, kind: Kind, tokens: int, seed: int, sandbox: str, as_json: bool) -> None:
+    """Print exactly what a model proposer would be told of TARGET now, and on stderr what each part takes.
+
+    Measures the baseline first where that was not done yet.
+    """
+    from optiloop.proposers.llm.focus import asked
+    from optiloop.proposers.llm.prompt import rendered
+
+    with _opened(_begin(target), "portfolio", seed=seed, sandbox=sandbox) as engine:
+        _progress(engine, engine.prepare)
+        engine.workspace.restore()
+        source, head = engine.workspace.source(), engine.workspace.head()
+        known = _progress(engine, lambda: engine.brief(source, head, engine.history()))
+        prompt = rendered(known, asked(known, kind), budget=tokens)
+    if as_json:
+        click.echo(json_module.dumps({**asdict(prompt), "tokens": prompt.tokens, "budget": tokens}))
+        return
+    click.echo(f"{prompt.system}\n\n{prompt.user}")
+    for part in prompt.parts:
+        _echo_err(f"{part.tokens:>7,} {part.name}{', shortened' if part.shortened else ''}")
+    _echo_err(f"{prompt.tokens:>7,} of {tokens:,} tokens")
 
 
 @cli.command(epilog=_examples("optiloop status targets/text_processor", "optiloop status my_target --json"))
@@ -754,6 +800,7 @@ def _cycles(
     engine: Engine, limits: Limits, view: View, baseline: float, *, started: float
 ) -> tuple[int, str, bool]:
     """Run cycles up to the first limit: how many, why no more, and whether the proposer gave up."""
+    from optiloop.model import Cost
     from optiloop.recheck import due, recheck_seconds
     from optiloop.stopping import BARREN, Progress, allowance, stop_reason
 

@@ -1,7 +1,7 @@
 """Unified diffs that lose nothing: `patched(old, unified(old, new))` is `new`, byte for byte. Pure.
 
 Proposals are whole texts; the log keeps their diff, which people can read, `replay` can take back and
-`evolve` can make in another program.
+`evolve` can make in another program. Behind the `@@` of a hunk stand the functions that it changes.
 """
 
 from __future__ import annotations
@@ -11,8 +11,13 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from optiloop.definitions import place_of
+
+MOST_PLACES = 8
+"""Names of functions behind one `@@`, and of one diff."""
+
 _NO_NEWLINE = "\\ No newline at end of file"
-_HUNK = re.compile(r"@@ -(\d+)(?:,(\d+))? \+\d+(?:,(\d+))? @@")
+_HUNK = re.compile(r"@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@(?: (.+))?")
 
 
 class DiffError(ValueError):
@@ -48,6 +53,19 @@ def moved(source: Mapping[str, str], diff: str) -> dict[str, str]:
 def undone(source: Mapping[str, str], diff: str) -> dict[str, str]:
     """Take a diff's changes out of texts that hold them, whatever else has changed. As `moved`, backwards."""
     return _elsewhere(source, diff, back=True)
+
+
+def places_of(diff: str) -> tuple[str, ...]:
+    """What a diff changes: `path::function`, or the path where that is no function. None of a broken one."""
+    found: dict[str, None] = {}
+    try:
+        for path, body in _files(diff):
+            heads = (head for line in body if (head := _HUNK.match(line)))
+            names = [name for head in heads for name in (head[5] or "").split(", ")]
+            found.update(dict.fromkeys(f"{path}::{name}" if name else path for name in names))
+    except DiffError:
+        return ()
+    return tuple(found)[:MOST_PLACES]
 
 
 class _Hunk(NamedTuple):
@@ -102,10 +120,26 @@ def _lines(text: str) -> list[str]:
 
 
 def _unified_text(path: str, old: str, new: str) -> str:
-    parts: list[str] = []
-    for line in difflib.unified_diff(_lines(old), _lines(new), f"a/{path}", f"b/{path}"):
-        parts.append(line if line.endswith("\n") else f"{line}\n{_NO_NEWLINE}\n")
-    return "".join(parts)
+    lines = list(difflib.unified_diff(_lines(old), _lines(new), f"a/{path}", f"b/{path}"))
+    heads = [at for at in range(2, len(lines)) if lines[at].startswith("@@")]
+    for at, end in zip(heads, [*heads[1:], len(lines)], strict=True):
+        names = _changed_in(lines[at:end], old, new) if path.endswith(".py") else ()
+        lines[at] = lines[at].rstrip("\n") + (f" {', '.join(names)}" if names else "") + "\n"
+    return "".join(line if line.endswith("\n") else f"{line}\n{_NO_NEWLINE}\n" for line in lines)
+
+
+def _changed_in(hunk: Sequence[str], old: str, new: str) -> Sequence[str]:
+    """The functions that a hunk changes lines of, in its order."""
+    head = _HUNK.match(hunk[0])
+    names: dict[str, None] = {}
+    at = {"-": int(head[1]), "+": int(head[3])} if head else {}
+    for line in hunk[1:] if head else ():
+        mark = line[0]
+        if mark != " " and line[1:].strip():
+            names[place_of(old if mark == "-" else new, at[mark])] = None
+        for side in at:
+            at[side] += mark in (side, " ")
+    return [name for name in names if name][:MOST_PLACES]
 
 
 def _files(diff: str) -> list[tuple[str, list[str]]]:
@@ -126,7 +160,7 @@ def _files(diff: str) -> list[tuple[str, list[str]]]:
 
 
 def _hunk_end(lines: list[str], at: int, head: re.Match[str]) -> int:
-    old_left, new_left = int(head[2] or 1), int(head[3] or 1)
+    old_left, new_left = int(head[2] or 1), int(head[4] or 1)
     at += 1
     while at < len(lines) and (old_left > 0 or new_left > 0 or lines[at].startswith("\\")):
         mark = lines[at][0]

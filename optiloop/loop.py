@@ -293,6 +293,7 @@ class Engine:
             simplify=self.target.policy.simplify,
             allowance=self.allowance,
             answers=self.workspace.place.home / "answers",
+            files_per_change=self.target.files_per_change,
         )
 
     def _diagnosis(self, parent: str) -> str:

@@ -248,7 +248,7 @@ class Lesson:
     and after; both are None where nothing was proposed. `champion` is the champion's metric at the
     time, `effect` how many times better the candidate was; None where it was not measured. `partial` is where
     a run that was ended early stood: its share, and the metric then. `hypothesis` and `reason` are on one
-    line, plain and short.
+    line, plain and short. `places` says what it changed: `path::function`, or the path.
     """
 
     id: str
@@ -266,6 +266,7 @@ class Lesson:
     seconds: float
     cost: Cost
     partial: tuple[float, float] | None = None
+    places: tuple[str, ...] = ()
 
 
 class Recall(Protocol):
@@ -285,6 +286,15 @@ class Recall(Protocol):
 
     def latest(self, count: int) -> tuple[Lesson, ...]:
         """The newest `count` experiments, oldest first."""
+
+    def keeps(self, count: int) -> tuple[Lesson, ...]:
+        """The newest `count` of those that were kept, oldest first, also what was taken back since."""
+
+    def at(self, place: str, count: int) -> tuple[Lesson, ...]:
+        """The newest `count` of those that changed a place (see Lesson) or a file, oldest first."""
+
+    def spent_at(self, place: str) -> Spent:
+        """What the experiments that changed a place or a file have gained and used so far."""
 
     def diff(self, experiment: str) -> str:
         """The diff that an experiment proposed, by its id, read from the log; empty where there is none."""
@@ -312,7 +322,8 @@ class Brief:
     randomness: the same log and seed give the same brief. `elsewhere` is what each (origin, family) used and
     gained in the logs of other targets; empty unless the user named them. `simplify` says that what is
     simpler and no worse is kept. `allowance` is a hard limit. `answers` is a folder for what was paid for: it
-    outlives the process, so that the same brief need not be paid for twice.
+    outlives the process, so that the same brief need not be paid for twice. A proposal may edit
+    `files_per_change` files.
     """
 
     goal: str
@@ -330,6 +341,7 @@ class Brief:
     simplify: bool = False
     allowance: Allowance = Allowance()
     answers: Path | None = None
+    files_per_change: int = 1
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,8 @@ _THOUSANDS = {"": 0, "k": 1, "K": 1, "M": 2, "G": 3, "T": 4}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _JUDGES = frozenset({"target.toml", "target.py", "conftest.py", "sitecustomize.py", "usercustomize.py"})
 """Files that say how a candidate is judged, or are run before it is."""
+PROGRAM = "program.md"
+"""A file in the target's folder whose text belongs to the goal."""
 _DEFAULT_TIMEOUT = Seconds(60.0)
 _METRIC_FIELDS = (
     *("name", "unit", "direction", "command", "timeout", "env"),
@@ -551,7 +553,18 @@ def _checked(target: Target, file: Path) -> Target:
     result = target.metric.options.get("file")
     if result is not None and (PurePosixPath(result).is_absolute() or ".." in PurePosixPath(result).parts):
         raise TargetError(f"{file}: [metric] file {result!r} lies outside the target's folder")
-    return _with_hidden_files(target, file)
+    return _with_hidden_files(_with_program(target), file)
+
+
+def _with_program(target: Target) -> Target:
+    """The target with what its program.md says, where there is one, at the end of its goal."""
+    program = target.root / PROGRAM
+    if not program.is_file():
+        return target
+    if not _is_text(program):
+        raise TargetError(f"{program}: is not UTF-8 text; the goal is written there")
+    goal = (target.goal.strip(), program.read_text(encoding="utf-8").strip())
+    return replace(target, goal="\n\n".join(text for text in goal if text))
 
 
 def _with_hidden_files(target: Target, file: Path) -> Target:

@@ -16,6 +16,7 @@ PACKAGE = Path(__file__).parents[1] / "optiloop"
 ROWS = (
     ("",),  # optiloop/__init__.py: the version; its public names are imported on first use
     ("model", "errors"),
+    ("definitions",),
     ("census", "complexity", "diff", "record", "redact", "stats", "untrusted"),
     ("decide",),
     ("memory",),
@@ -45,6 +46,7 @@ PURE = (
     "complexity",
     "stats",
     "decide",
+    "definitions",
     "diff",
     "record",
     "memory",

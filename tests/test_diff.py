@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from optiloop.diff import DiffError, moved, patched, undone, unified
+from optiloop.diff import MOST_PLACES, DiffError, moved, patched, places_of, undone, unified
 
 LINES = (
     *("", "a", "b", "--- a/x", "+++ b/x", "-- ", "++ ", "-", "+", " ", "\\ No newline at end of file", "\\"),
@@ -161,3 +161,75 @@ def test_where_it_moves_to_its_own_text_it_is_the_patch(old: str, new: str) -> N
     diff = unified({"a": old}, {"a": new})
     with contextlib.suppress(DiffError):  # some of its lines stand twice
         assert moved({"a": old}, diff) == {"a": new}
+
+
+# --- the functions that a diff changes ---------------------------------------------------------------
+
+CLASSY = """import re
+
+SIZE = 3
+
+
+class Stack:
+    limit = 9
+
+    @property
+    def top(
+        self,
+    ) -> int:
+        '''
+        The top.
+not indented
+        '''
+        return self.items[-1]
+
+    async def push(self, item):
+        self.items.append(item)
+
+
+if SIZE:
+
+    def outer():
+        def inner():
+            return 1
+        return inner()
+
+
+def last():
+    return 3
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "places"),
+    [
+        ("SIZE = 3", "SIZE = 4", ("a.py",)),
+        ("limit = 9", "limit = 8", ("a.py::Stack",)),
+        ("[-1]", "[0]", ("a.py::Stack.top",)),
+        ("@property", "@cached", ("a.py::Stack.top",)),
+        ("not indented", "indented", ("a.py::Stack.top",)),
+        ("append(item)", "extend([item])", ("a.py::Stack.push",)),
+        ("return 1", "return 2", ("a.py::outer",)),
+        ("return 3\n", "return 4", ("a.py::last",)),
+        ("def last", "def newest", ("a.py::last", "a.py::newest")),
+        ("import re\n", "import re\n# said\n", ("a.py",)),
+        ("return 3\n", "return (\n", ("a.py::last",)),
+    ],
+)
+def test_it_names_the_functions_that_it_changes(old: str, new: str, places: tuple[str, ...]) -> None:
+    after = CLASSY.replace(old, new)
+    diff = unified({"a.py": CLASSY}, {"a.py": after})
+    assert places_of(diff) == places
+    assert patched({"a.py": CLASSY}, diff) == {"a.py": after}
+
+
+def test_other_files_and_broken_diffs_name_no_function() -> None:
+    diff = unified({"a.txt": "def f():\n  1\n", "b.sh": "x"}, {"a.txt": "def f():\n  2\n", "b.sh": "y"})
+    assert places_of(diff) == ("a.txt", "b.sh")
+    assert places_of("no diff") == places_of("") == places_of("--- a/x\n+++ b/x\n@@ -1,9 +1 @@\n-x\n") == ()
+
+
+def test_a_change_of_everything_names_some() -> None:
+    old = "".join(f"def f{i}():\n    return {i}\n\n\n\n\n\n\n\n" for i in range(50))
+    names = places_of(unified({"a.py": old}, {"a.py": old.replace("return", "yield")}))
+    assert names == tuple(f"a.py::f{i}" for i in range(MOST_PLACES))

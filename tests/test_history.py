@@ -260,3 +260,40 @@ def test_a_run_that_was_ended_early_tells_how_far_it_came() -> None:
     for number, screen in enumerate((ended, whole, None)):
         known.add(replace(experiment(number), measurement=Measurement((), screen=screen)))
     assert [lesson.partial for lesson in known.latest(3)] == [(0.3, 8.0), None, None]
+
+
+# --- places ------------------------------------------------------------------------------------------
+
+
+def changing(number: int, function: str, status: Status, *, effect: float | None = None) -> Experiment:
+    """An experiment that changed one function of a file."""
+    source = {"a.py": "".join(f"def {name}():\n    return 1\n\n\n\n\n\n" for name in ("f", "g", "h"))}
+    text = source["a.py"].replace(
+        f"def {function}():\n    return 1", f"def {function}():\n    return {number}"
+    )
+    change = Proposal({"a.py": text}, f"try {number}", "test")
+    return experiment_of(change, source, number=number, status=status, effect=effect)
+
+
+def test_it_knows_what_was_tried_where() -> None:
+    found = history(
+        changing(2, "f", Status.DISCARD),
+        changing(3, "g", Status.KEEP, effect=2.0),
+        changing(4, "f", Status.KEEP, effect=4.0),
+        changing(5, "f", Status.CRASH),
+    )
+    assert [lesson.hypothesis for lesson in found.at("a.py::f", 2)] == ["try 4", "try 5"]
+    assert found.at("a.py::f", 9)[0].places == ("a.py::f",)
+    assert found.spent_at("a.py::f") == Spent(3, 1, pytest.approx(math.log(4)), 3.0)
+    assert [lesson.hypothesis for lesson in found.at("a.py", 3)] == ["try 3", "try 4", "try 5"]
+    assert found.spent_at("a.py").experiments == 4
+    assert found.at("a.py::f", 0) == found.at("a.py::h", 9) == found.at("f", 9) == ()
+    assert found.spent_at("a.py::h") == Spent()
+
+
+def test_it_knows_the_keeps_in_order() -> None:
+    statuses = [Status.KEEP, Status.DISCARD, Status.KEEP, Status.CRASH, Status.KEEP]
+    found = history(*(experiment(i, status, effect=2.0) for i, status in enumerate(statuses)))
+    assert [lesson.hypothesis for lesson in found.keeps(2)] == ["try 2", "try 4"]
+    assert len(found.keeps(9)) == 3
+    assert found.keeps(0) == history().keeps(3) == ()

@@ -341,3 +341,23 @@ def test_a_benchmark_that_runs_the_candidate_itself_is_noticed(tmp_path, command
     folder = write(tmp_path / "x", MINIMAL.replace("python bench.py", command))
     (folder / "bench.py").write_text(script)
     assert forgeable(load_target(folder)) == found
+
+
+@pytest.mark.parametrize(
+    ("said", "goal"),
+    [
+        ("", "# Make it fast\n\nNo threads."),
+        ('goal = " faster "\n', "faster\n\n# Make it fast\n\nNo threads."),
+    ],
+)
+def test_program_md_belongs_to_the_goal(tmp_path, said, goal):
+    folder = write(tmp_path / "x", said + MINIMAL)
+    (folder / "program.md").write_text("# Make it fast\n\nNo threads.\n\n", encoding="utf-8")
+    assert load_target(folder).goal == goal
+
+
+def test_a_program_md_that_is_no_text_is_named(tmp_path):
+    folder = write(tmp_path / "x", MINIMAL)
+    (folder / "program.md").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(TargetError, match=r"program\.md: is not UTF-8 text"):
+        load_target(folder)

@@ -7,11 +7,12 @@ with ten experiments behind it as with ten thousand. It is a cache: reading the 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from statistics import median
 
 from optiloop.decide import OUT_OF_TIME, SIMPLER, gain_of
+from optiloop.diff import places_of
 from optiloop.memory.noise import Yardstick
 from optiloop.model import (
     DEMOTION,
@@ -76,6 +77,9 @@ class History:
         self._by_result: dict[str, int] = {}
         self._by_change: dict[str, int] = {}
         self._by_tag: dict[str, int] = {}
+        self._kept: list[Lesson] = []
+        self._by_place: defaultdict[str, list[Lesson]] = defaultdict(list)
+        self._spent_at: defaultdict[str, Spent] = defaultdict(Spent)
         self._spent: defaultdict[tuple[str, str | None], Spent] = defaultdict(Spent)
         self.statuses: Counter[Status] = Counter()
         self.head: str | None = None
@@ -106,7 +110,10 @@ class History:
     def add(self, experiment: Experiment) -> None:
         """Take in the next experiment of the log."""
         index = len(self._lessons)
-        self._lessons.append(_lesson(experiment, self._metric.name, self.champion))
+        lesson = _lesson(experiment, self._metric.name, self.champion)
+        self._lessons.append(lesson)
+        for place in _around(lesson.places):
+            self._by_place[place].append(lesson)
         for key, table in ((experiment.result, self._by_result), (experiment.change, self._by_change)):
             if key is not None and experiment.status in RAN and experiment.reason not in UNANSWERED:
                 table[key] = index
@@ -117,11 +124,12 @@ class History:
         self.barren = self.barren + 1 if experiment.status is Status.NO_PROPOSAL else 0
         if DEMOTION not in experiment.tags:
             self.since_keep = 0 if experiment.status is Status.KEEP else self.since_keep + 1
-        self._count(experiment)
+        self._count(experiment, lesson.places)
         if experiment.measurement is not None and experiment.status is not Status.VIOLATION:
             self._learn(experiment, experiment.measurement)
         if experiment.status is Status.KEEP:
             self.head = experiment.commit
+            self._kept.append(lesson)
             self._keep(experiment)
 
     def _keep(self, experiment: Experiment) -> None:
@@ -131,14 +139,14 @@ class History:
         if DEMOTION not in experiment.tags:
             self.standing.append(Kept.of(experiment))
 
-    def _count(self, experiment: Experiment) -> None:
+    def _count(self, experiment: Experiment, places: tuple[str, ...]) -> None:
         kept = experiment.status is Status.KEEP
         gain = gain_of(experiment.effect, self._metric) if kept and experiment.effect is not None else 0.0
+        one = Spent(1, int(kept), gain, experiment.seconds)
         for key in ((experiment.origin, None), (experiment.origin, experiment.family)):
-            old = self._spent[key]
-            self._spent[key] = Spent(
-                old.experiments + 1, old.kept + kept, old.gain + gain, old.seconds + experiment.seconds
-            )
+            self._spent[key] = _sum(self._spent[key], one)
+        for place in _around(places):
+            self._spent_at[place] = _sum(self._spent_at[place], one)
 
     def _learn(self, experiment: Experiment, measurement: Measurement) -> None:
         """Take the noise, the champion's level and its profile from what was measured anyway.
@@ -179,12 +187,33 @@ class History:
         """See model.Recall."""
         return tuple(self._lessons[-count:]) if count > 0 else ()
 
+    def keeps(self, count: int) -> tuple[Lesson, ...]:
+        """See model.Recall."""
+        return tuple(self._kept[-count:]) if count > 0 else ()
+
+    def at(self, place: str, count: int) -> tuple[Lesson, ...]:
+        """See model.Recall."""
+        return tuple(self._by_place.get(place, ())[-count:]) if count > 0 else ()
+
+    def spent_at(self, place: str) -> Spent:
+        """See model.Recall."""
+        return self._spent_at.get(place, Spent())
+
     def diff(self, experiment: str) -> str:
         """See model.Recall."""
         return "" if self._diffs is None else self._diffs(experiment)
 
     def _at(self, index: int | None) -> Lesson | None:
         return None if index is None else self._lessons[index]
+
+
+def _around(places: tuple[str, ...]) -> Iterable[str]:
+    """The places and their files, each once."""
+    return dict.fromkeys((*places, *(place.partition("::")[0] for place in places)))
+
+
+def _sum(a: Spent, b: Spent) -> Spent:
+    return Spent(a.experiments + b.experiments, a.kept + b.kept, a.gain + b.gain, a.seconds + b.seconds)
 
 
 def _lesson(experiment: Experiment, metric: str, champion: float | None) -> Lesson:
@@ -207,6 +236,7 @@ def _lesson(experiment: Experiment, metric: str, champion: float | None) -> Less
         seconds=experiment.seconds,
         cost=experiment.cost,
         partial=_partial(measured, metric),
+        places=places_of(experiment.diff),
     )
 
 

@@ -1,1 +1,1 @@
-"""Proposers that ask a language model: what is asked, who is asked, and what is made of the answer."""
+"""Proposers that ask a language model: what it is told, what it is asked, what its answer is taken for."""
