@@ -40,13 +40,17 @@ class TargetError(OptiloopError):
 
 
 class ProposerError(OptiloopError):
-    """The proposer gave no usable proposal; `cost` is what the attempt cost all the same."""
+    """The proposer gave no usable proposal; `cost` is what the attempt cost all the same.
+
+    `origin` is its name, where somebody else asked it.
+    """
 
     exit_code = 4
 
     def __init__(self, message: str, cost: Cost | None = None) -> None:
         super().__init__(message)
         self.cost = cost
+        self.origin = ""
 
 
 class ProposerGoneError(OptiloopError):

@@ -13,7 +13,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -113,6 +113,7 @@ class Engine:
             sandbox=self.sandbox,
             trees=self.workspace.trees,
         )
+        self._answers = place.home / "answers"
         self.allowance = Allowance()
         """What proposers may still spend; the caller's to lower."""
         self._redact = redactor(os.environ)
@@ -188,7 +189,9 @@ class Engine:
             self.judge.promoted(commit)
             experiment = replace(experiment, commit=commit)
         self._save_artifacts(experiment.id)
-        return self._append(experiment, history)
+        written = self._append(experiment, history)
+        self._file_answers(written.id)
+        return written
 
     def history(self) -> History:
         """What the log says now. Adopts a kept commit whose line was never written."""
@@ -235,7 +238,7 @@ class Engine:
         try:
             proposal = self.proposer.propose(self.brief(source, parent, history))
         except ProposerError as error:
-            origin = getattr(self.proposer, "name", type(self.proposer).__name__.lower())
+            origin = error.origin or getattr(self.proposer, "name", type(self.proposer).__name__.lower())
             nothing = Proposal({}, "", origin, cost=error.cost or Cost())
             return Attempt(nothing, _no(Status.NO_PROPOSAL, str(error)))
         if proposal is None:
@@ -292,7 +295,7 @@ class Engine:
             elsewhere=self.elsewhere,
             simplify=self.target.policy.simplify,
             allowance=self.allowance,
-            answers=self.workspace.place.home / "answers",
+            answers=self._answers,
             files_per_change=self.target.files_per_change,
         )
 
@@ -404,6 +407,17 @@ class Engine:
                 (folder / file.replace("/", "_")).write_text(_cut(self._redact(text)), encoding="utf-8")
         except OSError as error:
             raise WorkspaceError(f"{folder}: {error.strerror}; free space, then run again") from None
+
+    def _file_answers(self, name: str) -> None:
+        """Put the answers that a logged experiment has used beside its other artifacts.
+
+        Only now: until the log has what they cost, a restart must find and use them.
+        """
+        with suppress(FileNotFoundError):
+            for number, file in enumerate(sorted(self._answers.iterdir(), key=_written), 1):
+                folder = self.workspace.place.home / "artifacts" / name
+                folder.mkdir(parents=True, exist_ok=True)
+                file.rename(folder / f"answer-{number}.json")
 
     # --- around the loop ---------------------------------------------------------------------------
 
@@ -559,6 +573,10 @@ def _recorded(message: str) -> Experiment | None:
         return decode(line.encode("utf-8"))
     except RecordError:
         return None
+
+
+def _written(file: Path) -> int:
+    return file.stat().st_mtime_ns
 
 
 def _metric_lines(diagnosis: str) -> dict[str, float]:

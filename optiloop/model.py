@@ -308,6 +308,7 @@ class Spent:
     kept: int = 0
     gain: float = 0.0
     seconds: float = 0.0
+    usd: float = 0.0
 
 
 @dataclass(frozen=True)

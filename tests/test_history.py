@@ -145,9 +145,9 @@ def test_what_a_proposer_has_gained_and_used() -> None:
         experiment(3, Status.KEEP, origin="a", family="x"),
         experiment(4, Status.KEEP, origin="b", effect=4.0),
     )
-    assert found.spent("a") == Spent(3, 2, pytest.approx(math.log(2)), 3.0)
-    assert found.spent("a", "x") == Spent(2, 2, pytest.approx(math.log(2)), 2.0)
-    assert found.spent("a", "y") == Spent(1, 0, 0.0, 1.0)
+    assert found.spent("a") == Spent(3, 2, pytest.approx(math.log(2)), 3.0, pytest.approx(0.3))
+    assert found.spent("a", "x") == Spent(2, 2, pytest.approx(math.log(2)), 2.0, pytest.approx(0.2))
+    assert found.spent("a", "y") == Spent(1, 0, 0.0, 1.0, 0.1)
 
 
 def test_a_gain_without_a_number_is_no_gain() -> None:

@@ -142,7 +142,7 @@ class History:
     def _count(self, experiment: Experiment, places: tuple[str, ...]) -> None:
         kept = experiment.status is Status.KEEP
         gain = gain_of(experiment.effect, self._metric) if kept and experiment.effect is not None else 0.0
-        one = Spent(1, int(kept), gain, experiment.seconds)
+        one = Spent(1, int(kept), gain, experiment.seconds, experiment.cost.usd)
         for key in ((experiment.origin, None), (experiment.origin, experiment.family)):
             self._spent[key] = _sum(self._spent[key], one)
         for place in _around(places):
@@ -213,7 +213,13 @@ def _around(places: tuple[str, ...]) -> Iterable[str]:
 
 
 def _sum(a: Spent, b: Spent) -> Spent:
-    return Spent(a.experiments + b.experiments, a.kept + b.kept, a.gain + b.gain, a.seconds + b.seconds)
+    return Spent(
+        a.experiments + b.experiments,
+        a.kept + b.kept,
+        a.gain + b.gain,
+        a.seconds + b.seconds,
+        a.usd + b.usd,
+    )
 
 
 def _lesson(experiment: Experiment, metric: str, champion: float | None) -> Lesson:

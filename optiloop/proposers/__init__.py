@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 
@@ -30,13 +31,29 @@ class Named:
 
 
 def find_proposer(spec: str) -> Named:
-    """Make the proposer that `NAME` or `NAME:ARGUMENT` names. Raises UsageError naming a faulty plug-in."""
+    """Make the proposer that `NAME` or `NAME:ARGUMENT` names, of several, with commas, their portfolio.
+
+    Raises UsageError naming a faulty plug-in.
+    """
+    specs = _split(spec)
+    if len(specs) > 1:
+        from optiloop.proposers.portfolio import EMBEDDED, Portfolio
+
+        flat = [one for each in specs for one in (EMBEDDED if each == "portfolio" else (each,))]
+        members = {member.name: member for member in map(find_proposer, dict.fromkeys(flat))}
+        return Named("portfolio", Portfolio(members))
     name, colon, argument = spec.partition(":")
     entry = next(iter(entry_points(group=GROUP, name=name)), None)
     if entry is None:
         known = ", ".join(sorted({entry.name for entry in entry_points(group=GROUP)}))
         raise UsageError(f"no proposer named {name!r}; there are {known}")
     return _made(entry, (argument,) if colon else ())
+
+
+def _split(spec: str) -> list[str]:
+    """The names in a list; a comma within an argument, as of a command, is not one between names."""
+    names = "|".join(re.escape(entry.name) for entry in entry_points(group=GROUP))
+    return re.split(rf",\s*(?=(?:{names})(?:[:,]|$))", spec)
 
 
 def _made(entry: EntryPoint, arguments: tuple[str, ...]) -> Named:
@@ -52,4 +69,4 @@ def _made(entry: EntryPoint, arguments: tuple[str, ...]) -> Named:
         where = entry.dist.name if entry.dist is not None else entry.value
         said = f"{type(error).__name__}: {error}"
         raise UsageError(f"proposer plug-in {entry.name!r} of {where} does not load: {said}") from error
-    return Named(entry.name, proposer)
+    return Named(getattr(proposer, "name", entry.name), proposer)

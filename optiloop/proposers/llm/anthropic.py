@@ -63,7 +63,7 @@ class Anthropic:
         dialect = self._dialect
         while True:
             try:
-                body = persist(partial(self._once, request, dialect), self._patience)
+                body = persist(partial(self._once, request, dialect), self._patience.within(request.seconds))
                 break
             except RefusedError as no:
                 lesser = dialect.without(no.said)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -22,6 +23,7 @@ class Message:
 @dataclass(frozen=True)
 class Request:
     """One question. `max_tokens` bounds the answer; `schema` is a JSON schema that it shall have, or None.
+    `seconds` is how long it may take, waits and repeated attempts included.
 
     Same seed, same answer: only where the server keeps that promise (`local:` does). An endpoint that takes
     no seed, temperature or schema is asked without it.
@@ -32,6 +34,7 @@ class Request:
     seed: int = 0
     temperature: float = 0.8
     schema: Mapping[str, object] | None = None
+    seconds: float = math.inf
 
     @property
     def short_seed(self) -> int:

@@ -66,11 +66,12 @@ class Ollama:
     def complete(self, request: Request) -> Reply:
         """Answer; see Chat."""
         started = time.monotonic()
-        card = self._card or persist(self._learn, self._patience)
+        patience = self._patience.within(request.seconds)
+        card = self._card or persist(self._learn, patience)
         self._card = card
         tokens_in = tokens_out = 0
         for num_ctx in contexts(request, card.context):
-            part = persist(partial(self._once, request, card, num_ctx), self._patience)
+            part = persist(partial(self._once, request, card, num_ctx), patience)
             tokens_in += part.prompt_eval_count or 0
             tokens_out += part.eval_count or 0
             if not was_cut(request, num_ctx, part.prompt_eval_count, part.eval_count or 0):

@@ -62,7 +62,7 @@ class OpenAI:
         dialect = self._dialect
         while True:
             try:
-                body = persist(partial(self._once, request, dialect), self._patience)
+                body = persist(partial(self._once, request, dialect), self._patience.within(request.seconds))
                 break
             except RefusedError as no:
                 lesser = dialect.without(no.said, schema=request.schema is not None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TypeVar
@@ -24,6 +24,10 @@ class Patience:
     total: float = 1200.0
     first_wait: float = 1.0
     longest_wait: float = 60.0
+
+    def within(self, seconds: float) -> Patience:
+        """The same in so much time at most."""
+        return replace(self, total=min(self.total, seconds))
 
 
 PATIENT = Patience()
