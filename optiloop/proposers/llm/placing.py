@@ -74,18 +74,16 @@ def _place(lines: Sequence[str], hunk: Hunk, at: int) -> tuple[int, Hunk]:
         raise AnswerError("an edit does not say which lines it replaces: it has no old lines")
     for fit in _parts(hunk):
         for sameness in (_exact, _without_end, _loosely):
-            found = [start for start in _starts(lines, fit.old, at, sameness) if _indents(fit, lines, start)]
-            if hunk.line is not None and len(found) > 1:
-                offset = next(
-                    at for at in range(len(hunk.old) + 1) if hunk.old[at:][: len(fit.old)] == fit.old
-                )
-                found = [start for start in found if start == hunk.line - 1 + offset] or found
+            found = [
+                it for it in _starts(lines, fit.old, at, sameness) if _indents(fit, lines, it) is not None
+            ]
+            if fit.line is not None and fit.line - 1 in found:
+                found = [fit.line - 1]
             if len(found) == 1:
                 return found[0], fit
             if found:
-                raise AnswerError(
-                    f"{_told(fit)} stand in the file {len(found)} times: name more lines around"
-                )
+                times = f"{len(found)} times: name more lines around"
+                raise AnswerError(f"{_told(fit)} stand in the file {times}")
     raise AnswerError(f"{_told(hunk)} do not stand in the file")
 
 
@@ -95,17 +93,20 @@ def _coming(hunk: Hunk) -> Iterator[tuple[str, str]]:
 
 def _parts(hunk: Hunk) -> Iterator[Hunk]:
     """The hunk, then without blank lines around, then with one line of context on either side."""
-    yield hunk
-    marked = list(hunk.marked)
-    first = next(at for at, (_, line) in enumerate(marked) if line.strip())
-    last = next(at for at in range(len(marked), 0, -1) if marked[at - 1][1].strip())
-    if any(mark == "-" for mark, _ in (*marked[:first], *marked[last:])) or (first, last) != (0, len(marked)):
-        yield Hunk(tuple(marked[first:last]), hunk.path, hunk.line)
-    changes = [at for at, (mark, _) in enumerate(marked) if mark != " "]
-    if changes:
-        part = tuple(marked[max(0, changes[0] - 1) : changes[-1] + 2])
-        if part != hunk.marked and any(mark != "+" and line.strip() for mark, line in part):
-            yield Hunk(part, hunk.path, hunk.line)
+    said = [at for at, (_, line) in enumerate(hunk.marked) if line.strip()]
+    changes = [at for at, (mark, _) in enumerate(hunk.marked) if mark != " "] or said
+    parts = (
+        hunk,
+        _part(hunk, said[0], said[-1] + 1),
+        _part(hunk, max(0, changes[0] - 1), changes[-1] + 2),
+    )
+    return (part for part in parts if any(line.strip() for line in part.old))
+
+
+def _part(hunk: Hunk, first: int, last: int) -> Hunk:
+    """Some of a hunk's lines, with the line number that these are said to have."""
+    above = sum(mark != "+" for mark, _ in hunk.marked[:first])
+    return Hunk(hunk.marked[first:last], hunk.path, None if hunk.line is None else hunk.line + above)
 
 
 def _exact(line: str) -> str:

@@ -18,7 +18,7 @@ from optiloop.errors import ProposerError, TargetError
 from optiloop.model import TAKES_BACK, Brief, Compare, Lesson, Metric, Status
 from optiloop.proposers.llm.focus import Ask, sentence
 from optiloop.proposers.llm.tokens import Count, count_tokens
-from optiloop.proposers.llm.views import alone, blocks_of, needed, outline, window
+from optiloop.proposers.llm.views import alone, blocks_of, nearest, needed, outline, window
 from optiloop.untrusted import MOST, fenced, plain_line
 
 if TYPE_CHECKING:
@@ -170,10 +170,7 @@ class _Draft:
         """Ask for no more than is shown."""
         whole = not any(file.shortened for file in files if file.path == self.ask.path)
         if self.ask.kind == "file" and not whole:
-            text = self.brief.source[self.ask.path]
-            views = {view(text, self.ask.function or "") for view in (outline, needed, alone)}
-            shown = next(file.text for file in files if file.path == self.ask.path)
-            self.ask = replace(self.ask, kind="function" if self.ask.function and shown in views else "edits")
+            self.ask = replace(self.ask, kind="function" if self.ask.function else "edits")
         self.values.update(_asked(self.ask))
         self.sizes["answer"] = self._size("answer")
 
@@ -279,10 +276,17 @@ def _sources(brief: Brief, ask: Ask) -> list[Callable[[], tuple[Shown, ...]]]:
     if ask.kind != "function" or asked is None:
         forms = [partial(shown, text, rest) for rest in ("whole", "outline", "")]
     if asked is not None and ask.path.endswith(".py"):
-        views = (needed, alone) if ask.kind == "function" else (outline, needed, alone)
-        return [*forms, *(partial(shown, view(text, asked), "") for view in views)]
+        if ask.kind != "function":
+            names = nearest(text, asked)
+            forms += [partial(_outlined, brief, ask, names[:count]) for count in range(len(names) - 1, 0, -1)]
+        return [*forms, *(partial(shown, view(text, asked), "") for view in (needed, alone))]
     counts = range(blocks_of(text, ask.path) - 1, 0, -1)
     return [*forms, *(partial(_windowed, brief, ask, count) for count in counts)]
+
+
+def _outlined(brief: Brief, ask: Ask, keep: Sequence[str]) -> tuple[Shown, ...]:
+    """The file that is asked for with some functions whole."""
+    return tuple(_files(brief, ask, outline(brief.source[ask.path], keep), ""))
 
 
 def _windowed(brief: Brief, ask: Ask, count: int) -> tuple[Shown, ...]:

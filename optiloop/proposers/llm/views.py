@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from optiloop.definitions import Definition, definitions, first_line, parsed
@@ -33,16 +33,16 @@ class _Cut:
     text: str
 
 
-def outline(text: str, keep: str | None = None) -> str:
-    """Python with the bodies of all functions but one left out, and long statements of the module.
+def outline(text: str, keep: Collection[str] = ()) -> str:
+    """Python with the bodies of all functions but some left out, and long statements of the module.
 
-    `keep` is a dotted name. The text itself where it is not Python.
+    `keep` holds dotted names. The text itself where it is not Python.
     """
     tree = parsed(text)
     if isinstance(tree, SyntaxError):
         return text
     lines = text.split("\n")
-    whole = _named(text, keep)
+    whole = [it for it in definitions(text) if it.name in keep]
     cuts = [cut for it in definitions(text) if it.is_function and it not in whole for cut in _body(it, lines)]
     kept = {id(it.node) for it in definitions(text)}
     for node in tree.body:
@@ -73,6 +73,13 @@ def needed(text: str, keep: str) -> str:
         else:
             cuts.append(_Cut(first_line(node), _last(node), _left_out("", _lines(node))))
     return _without(lines, cuts)
+
+
+def nearest(text: str, name: str) -> list[str]:
+    """The functions of a Python text, first the one of this name, then those that it names, then the rest."""
+    own = {said for it in _named(text, name) for said in _names(it.node)}
+    found = [it.name for it in definitions(text) if it.is_function]
+    return sorted(dict.fromkeys(found), key=lambda it: (it != name, it.rpartition(".")[2] not in own))
 
 
 def alone(text: str, keep: str) -> str:
@@ -114,7 +121,7 @@ def blocks_of(text: str, path: str) -> int:
 # --- parts of a Python text --------------------------------------------------------------------------
 
 
-def _named(text: str, name: str | None) -> Sequence[Definition]:
+def _named(text: str, name: str) -> Sequence[Definition]:
     return [it for it in definitions(text) if it.name == name]
 
 
@@ -135,9 +142,12 @@ def _is_definition(node: ast.stmt) -> bool:
 
 
 def _names(node: ast.AST) -> Iterator[str]:
+    """The names and attributes that a node uses."""
     for inner in ast.walk(node):
         if isinstance(inner, ast.Name):
             yield inner.id
+        elif isinstance(inner, ast.Attribute):
+            yield inner.attr
 
 
 def _binds(node: ast.stmt) -> set[str]:
