@@ -61,8 +61,8 @@ class Local:
     """Asks a model in a child process, which is started by the first question."""
 
     def __init__(self, model: str, *, patience: Patience = PATIENT) -> None:
-        self.name = f"local:{model}"
         self._weights = find_weights(model)
+        self.name = f"local:{self._weights.name}"
         self._patience = patience
         self._server: ModelServer | None = None
         self._chat: OpenAI | None = None

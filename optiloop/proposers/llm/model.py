@@ -70,8 +70,8 @@ class Model:
                 return self._proposal(brief, prompt.ask, reply, cost)
             except AnswerError as error:
                 why = str(error)
-            repaired = talk is not start
-            talk = start if repaired else [*start, Message("assistant", reply.text), _repair(why)]
+            can_mend = talk is start and reply.finish == "stop"
+            talk = [*start, Message("assistant", reply.text), _repair(why)] if can_mend else start
         raise ProposerError(f"no answer of {self.name} could be used; the last: {why}", cost)
 
     def _proposal(self, brief: Brief, ask: Ask, reply: Reply, cost: Cost) -> Proposal:
