@@ -336,7 +336,8 @@ def test_a_key_in_the_address_and_in_an_object_is_not_shown(monkeypatch: pytest.
 
 
 INTERRUPTED = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 from optiloop.proposers.llm.chat import Message, Request
 from optiloop.proposers.llm.openai import OpenAI
 try:
