@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from importlib.metadata import entry_points
+from importlib.util import find_spec
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -97,7 +98,7 @@ def diagnosis() -> dict[str, str]:
         "instructions": offered(),
         "disk": f"{shutil.disk_usage(Path.cwd()).free / 2**30:.1f} GiB free here",
         **{f"{kind}": ", ".join(names) or "none" for kind, names in catalogue().items()},
-        "models": "none needed; this version has embedded proposers only",
+        "models": _models(),
     }
 
 
@@ -107,6 +108,17 @@ def _first_line(*command: str) -> str:
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout.strip().split("\n")[0]
+
+
+def _models() -> str:
+    """What can propose beside the embedded proposers, which need none."""
+    keys = [name for name in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY") if os.environ.get(name)]
+    found = [
+        *(["ollama"] if shutil.which("ollama") or os.environ.get("OLLAMA_HOST") else []),
+        *(["local (llama.cpp engine)"] if find_spec("xllamacpp") else []),
+        *keys,
+    ]
+    return f"none needed; here: {', '.join(found)}" if found else "none needed, none found (docs/models.md)"
 
 
 def _confinement() -> str:
