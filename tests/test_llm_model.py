@@ -250,7 +250,7 @@ def test_a_model_that_is_gone_leaves_the_others_to_go_on() -> None:
     assert found is not None
     assert found.origin == "scriptedproposer"
     with pytest.raises(ProposerGoneError, match="no server"):
-        both.propose(brief_of({"a.py": "x = 0\n"}))
+        Portfolio({"ollama:x": gone}).propose(brief_of({"a.py": "x = 0\n"}))
 
 
 def test_a_member_s_failure_is_billed_to_it() -> None:
