@@ -8,6 +8,9 @@ import statistics
 from scipy import special
 from simulate import Bench, Rule
 
+TAIL = 0.025
+"""The tail of a two-sided test at p < .05 that a keep falls into."""
+
 
 class BestOfTen(Rule):
     name = "best of 10 runs, stored best"
@@ -98,7 +101,7 @@ class Welch(Rule):
 
     def keeps(self, bench: Bench) -> bool:
         found = [bench.run(bench.candidate) for _ in range(10)]
-        if welch(self.stored, found) >= 0.05:
+        if welch(self.stored, found) >= TAIL:
             return False
         self.stored, self.best = found, statistics.fmean(found)
         return True
@@ -115,7 +118,7 @@ class BlockWelch(Rule):
     def keeps(self, bench: Bench) -> bool:
         held = [bench.run(bench.champion) for _ in range(10)]
         found = [bench.run(bench.candidate) for _ in range(10)]
-        if welch(held, found) >= 0.05:
+        if welch(held, found) >= TAIL:
             return False
         self.total += math.log(statistics.fmean(held) / statistics.fmean(found))
         return True
@@ -139,7 +142,7 @@ class PairedT(Rule):
         return True
 
     def good(self, mean: float, error: float) -> bool:
-        return mean > 0 and (error == 0 or t_above(mean / error, 9) < 0.05)
+        return mean > 0 and (error == 0 or t_above(mean / error, 9) < TAIL)
 
     def announced(self) -> float:
         return self.total
