@@ -47,6 +47,8 @@ class Model:
         self.name = chat.name
         self._chat = chat
         self._kind = kind or kind_for(chat.name)
+        self.refused: list[str] = []
+        """Why answers could not be used, the latest last."""
         self._said: set[str] = set()
 
     def propose(self, brief: Brief) -> Proposal | None:
@@ -70,6 +72,7 @@ class Model:
                 return self._proposal(brief, prompt.ask, reply, cost)
             except AnswerError as error:
                 why = str(error)
+            self.refused = [*self.refused[-99:], why]
             can_mend = talk is start and reply.finish == "stop"
             talk = [*start, Message("assistant", reply.text), _repair(why)] if can_mend else start
         raise ProposerError(f"no answer of {self.name} could be used; the last: {why}", cost)
