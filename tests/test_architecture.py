@@ -31,7 +31,7 @@ ROWS = (
     ("proposers",),
     ("stopping",),
     ("loop",),
-    ("live", "apply", "recheck", "scaffold", "scan", "scaling"),
+    ("live", "apply", "contest", "recheck", "scaffold", "scan", "scaling"),
     ("verify",),
     ("testing",),
     ("cli",),

@@ -35,7 +35,7 @@ def find_proposer(spec: str) -> Named:
 
     Raises UsageError naming a faulty plug-in.
     """
-    specs = _split(spec)
+    specs = names_in(spec)
     if len(specs) > 1:
         from optiloop.proposers.portfolio import EMBEDDED, Portfolio
 
@@ -50,7 +50,7 @@ def find_proposer(spec: str) -> Named:
     return _made(entry, (argument,) if colon else ())
 
 
-def _split(spec: str) -> list[str]:
+def names_in(spec: str) -> list[str]:
     """The names in a list; a comma within an argument, as of a command, is not one between names."""
     names = "|".join(re.escape(entry.name) for entry in entry_points(group=GROUP))
     return re.split(rf",\s*(?=(?:{names})(?:[:,]|$))", spec)
