@@ -19,6 +19,8 @@ from optiloop.proposers import find_proposer
 from optiloop.targets import load_target
 from optiloop.workspace import locate
 
+_TELLING = math.log(1e6)
+"""A rate above this is of a run that took next to nothing: no factor to show people."""
 _NOT_COPIED = shutil.ignore_patterns(".optiloop", ".git", "__pycache__")
 
 
@@ -68,9 +70,8 @@ def as_table(entries: Sequence[Entry]) -> str:
     heads = ("cycles", "kept", "better, 95 % interval", "per cycle", "per minute", "per 1,000 tokens")
     widths = (6, 4, 24, 22, 22, 22)
     name = max(8, *(len(entry.proposer) for entry in entries))
-    lines = [
-        "  ".join((f"{'':{name}}", *(f"{head:>{width}}" for head, width in zip(heads, widths, strict=True))))
-    ]
+    titles = (f"{head:>{width}}" for head, width in zip(heads, widths, strict=True))
+    lines = ["  ".join((f"{'':{name}}", *titles))]
     for entry in entries:
         units = (1.0, entry.cycles, entry.seconds / 60, entry.cost.tokens / 1000)
         cells = (str(entry.cycles), str(entry.kept), *(_factor(entry.per(unit)) for unit in units))
@@ -83,6 +84,8 @@ def as_table(entries: Sequence[Entry]) -> str:
 def _factor(gains: tuple[float, float, float] | None) -> str:
     if gains is None:
         return "-"
+    if max(gains) > _TELLING:
+        return "too short to tell"
     value, low, high = map(math.exp, gains)
     return f"{value:.3g}x ({low:.3g}..{high:.3g})" if value >= 10 else f"{value:.3f}x ({low:.3f}..{high:.3f})"
 

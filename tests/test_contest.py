@@ -79,6 +79,12 @@ def test_the_command_prints_a_table_or_json(tmp_path: Path) -> None:
     assert found[0]["per_token"] is None
 
 
+def test_a_rate_of_next_to_no_time_is_no_number() -> None:
+    one = Entry("replay", 1, 1, 0.001, Cost(), math.log(2), math.log(2), math.log(2))
+    assert "too short to tell" in as_table([one])
+    assert "2.000x" in as_table([one])
+
+
 def test_a_table_shows_rates_and_why_it_ended() -> None:
     one = Entry("ollama:x", 4, 2, 120.0, Cost(tokens=2000), math.log(16), math.log(9), math.log(25), "gone")
     head, row, ended = as_table([one]).splitlines()
