@@ -42,14 +42,14 @@ class TargetError(OptiloopError):
 class ProposerError(OptiloopError):
     """The proposer gave no usable proposal; `cost` is what the attempt cost all the same.
 
-    `origin` is its name, where somebody else asked it.
+    `tags` are the log line's, as a proposal's would be; `origin` is its name, where somebody else asked it.
     """
 
     exit_code = 4
 
-    def __init__(self, message: str, cost: Cost | None = None) -> None:
+    def __init__(self, message: str, cost: Cost | None = None, tags: tuple[str, ...] = ()) -> None:
         super().__init__(message)
-        self.cost = cost
+        self.cost, self.tags = cost, tags
         self.origin = ""
 
 

@@ -239,7 +239,7 @@ class Engine:
             proposal = self.proposer.propose(self.brief(source, parent, history))
         except ProposerError as error:
             origin = error.origin or getattr(self.proposer, "name", type(self.proposer).__name__.lower())
-            nothing = Proposal({}, "", origin, cost=error.cost or Cost())
+            nothing = Proposal({}, "", origin, tags=error.tags, cost=error.cost or Cost())
             return Attempt(nothing, _no(Status.NO_PROPOSAL, str(error)))
         if proposal is None:
             return None

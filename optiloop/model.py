@@ -21,6 +21,9 @@ TAKES_BACK = "takes-back:"
 """The beginning of that keep's other tag: the earlier one's id follows."""
 
 
+TRIED_AT = "at:"
+"""The beginning of a tag that names the place where nothing could be proposed (see Lesson)."""
+
 HOLDOUT = "hold-out"
 """The name of the hold-out among the gates of a log line."""
 

@@ -80,7 +80,16 @@ def test_a_cut_answer_is_not_handed_back() -> None:
     with pytest.raises(ProposerError) as told:
         Model(chat).propose(brief())
     assert [len(request.messages) for request in chat.asked] == [2] * TRIES
+    assert told.value.tags == ("at:a.py::f",)
     assert told.value.cost == Cost(0.01 * TRIES, 120 * TRIES, 20 * TRIES, 0.5 * TRIES)
+
+
+def test_a_place_where_no_answer_could_be_used_counts_as_tried() -> None:
+    metric = Metric("score", Command("true"))
+    known = History(metric)
+    nothing = experiment_of(Proposal({}, "", "x", tags=("at:a.py::f",)), SOURCE, status=Status.NO_PROPOSAL)
+    known.add(nothing)
+    assert known.spent_at("a.py::f").experiments == known.spent_at("a.py").experiments == 1
 
 
 def test_what_was_tried_before_is_not_proposed_again() -> None:
@@ -295,7 +304,7 @@ def test_a_real_model_goes_through_the_loop(tmp_path: Path) -> None:
     proposer = find_proposer(f"local:{smollm2()}")
     with Engine.opened(target, proposer) as engine:
         engine.prepare()
-        found: Sequence[object] = [engine.cycle() for _ in range(2)]
-        costs = [lesson.cost for lesson in engine.history().latest(2)]
+        found: Sequence[object] = [engine.cycle()]
+        costs = [lesson.cost for lesson in engine.history().latest(1)]
     assert None not in found
     assert all(cost.tokens > 0 and cost.tokens_out > 0 and cost.seconds > 0 for cost in costs)

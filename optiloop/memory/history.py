@@ -18,6 +18,7 @@ from optiloop.model import (
     DEMOTION,
     HOLDOUT,
     TAKES_BACK,
+    TRIED_AT,
     Baseline,
     Experiment,
     Lesson,
@@ -242,8 +243,12 @@ def _lesson(experiment: Experiment, metric: str, champion: float | None) -> Less
         seconds=experiment.seconds,
         cost=experiment.cost,
         partial=_partial(measured, metric),
-        places=places_of(experiment.diff),
+        places=places_of(experiment.diff) or _tried_at(experiment.tags),
     )
+
+
+def _tried_at(tags: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(tag.removeprefix(TRIED_AT) for tag in tags if tag.startswith(TRIED_AT))
 
 
 def _partial(measured: Measurement | None, metric: str) -> tuple[float, float] | None:

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from optiloop.definitions import definitions
 from optiloop.errors import AllowanceError, ProposerError, ProposerGoneError
 from optiloop.memory.fingerprint import result_fingerprint
-from optiloop.model import Brief, Cost, Proposal
+from optiloop.model import TRIED_AT, Brief, Cost, Proposal
 from optiloop.proposers.llm.answers import AnswerError, edits_of
 from optiloop.proposers.llm.chat import Chat, Message, Reply, Request
 from optiloop.proposers.llm.clients import find_chat
@@ -33,6 +33,8 @@ SMALL_BILLIONS = 15.0
 """Parameters up to which a model is asked for one function."""
 LEAST_ANSWER = 128
 """Tokens without which no answer is worth a question."""
+THOUGHTS = 4000
+"""Tokens that a large model may think before it answers, where its thoughts count as answer."""
 COOLEST, WARMEST = 0.5, 1.0
 """Temperatures: of the first try at a place, and after many without a gain."""
 
@@ -75,7 +77,8 @@ class Model:
             self.refused = [*self.refused[-99:], why]
             can_mend = talk is start and reply.finish == "stop"
             talk = [*start, Message("assistant", reply.text), _repair(why)] if can_mend else start
-        raise ProposerError(f"no answer of {self.name} could be used; the last: {why}", cost)
+        tags = (f"{TRIED_AT}{prompt.ask.place}", *prompt.ask.tags)
+        raise ProposerError(f"no answer of {self.name} could be used; the last: {why}", cost, tags)
 
     def _proposal(self, brief: Brief, ask: Ask, reply: Reply, cost: Cost) -> Proposal:
         edited = edits_of(reply.text, brief.source, ask, files_per_change=brief.files_per_change)
@@ -88,7 +91,7 @@ class Model:
         tokens_in = prompt.tokens + sum(count_tokens(message.content) for message in talk[2:])
         left = brief.allowance
         longest = min(
-            _answer_tokens(brief, prompt.ask),
+            _answer_tokens(brief, prompt.ask) + (0 if self._kind == "function" else THOUGHTS),
             left.tokens - cost.tokens - tokens_in,
             self._affordable(left.usd - cost.usd, tokens_in),
         )
@@ -143,7 +146,7 @@ def _answer_tokens(brief: Brief, ask: Ask) -> int:
         lines = text.splitlines()
         found = [lines[one.first - 1 : one.last] for one in definitions(text) if one.name == ask.function]
         return 3 * count_tokens("\n".join(found[0] if found else lines)) + 400
-    return min(2 * count_tokens(text) + 600, 16_000) if ask.kind == "file" else 4000
+    return min(2 * count_tokens(text) + 400, 16_000) if ask.kind == "file" else 4000
 
 
 def _temperature(brief: Brief, ask: Ask) -> float:
