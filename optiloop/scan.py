@@ -171,18 +171,20 @@ def rules_told(records: Mapping[tuple[str, str], Record]) -> RenderableType:
     from rich.table import Table
     from rich.text import Text
 
+    found = rules_as_json(records)
+    tried = any(rule["tries"] for rule in found)
     table = Table(box=None, pad_edge=False)
     for column in ("rule", "language"):
         table.add_column(column, no_wrap=True)
-    for column in ("expected", "tries", "keeps", "median"):
+    for column in ("expected", *(("kept", "median") if tried else ())):
         table.add_column(column, justify="right", no_wrap=True)
     table.add_column("what it does", overflow="fold")
-    for rule in rules_as_json(records):
-        counts = (f"{rule['tries']}", f"{rule['keeps']}") if rule["tries"] else ("–", "–")
+    for rule in found:
+        counts = f"{rule['keeps']} of {rule['tries']}" if rule["tries"] else "–"
+        own = (counts, ratio(rule["median_gain"])) if tried else ()
         idea = rule["idea"] if rule["package"] == "optiloop" else f"{rule['idea']} ({rule['package']})"
         gain = f"{rule['expected_gain']:.3g}{'×' if rule['measured'] else '×?'}"
-        cells = (gain, *counts, ratio(rule["median_gain"]), idea)
-        table.add_row(*map(Text, (rule["rule"], rule["language"], *cells)))
+        table.add_row(*map(Text, (rule["rule"], rule["language"], gain, *own, idea)))
     return table
 
 
