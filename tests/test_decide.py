@@ -116,14 +116,14 @@ def test_a_better_sample_never_costs_the_keep(
     assert improved.kept
 
 
-@given(st.lists(st.floats(0, 100), min_size=1, max_size=7), st.floats(1e-6, 1))
-def test_seven_pairs_never_prove_anything_at_a_hundredth(samples: list[float], scale: float) -> None:
+@given(st.lists(st.floats(0, 100), min_size=1, max_size=6), st.floats(1e-6, 1))
+def test_six_pairs_never_prove_anything_at_a_hundredth(samples: list[float], scale: float) -> None:
     verdict = decide(of_gains(samples, scale), target())
     assert verdict is None or not verdict.kept
 
 
-def test_eight_clear_pairs_do() -> None:
-    verdict = decide(of_gains([0.3] * 8), target())
+def test_seven_clear_pairs_do() -> None:
+    verdict = decide(of_gains([0.3] * 7), target())
     assert verdict is not None
     assert verdict.kept
     assert verdict.effect == pytest.approx(math.exp(0.3))
@@ -239,7 +239,7 @@ def test_a_strict_policy_asks_for_more() -> None:
     strict = target(policy=Policy(alpha=1e-6, max_pairs=60))
     verdict, pairs = judged(lambda: rng.gauss(5 * SCALE, SCALE / 10), subject=strict)
     assert verdict.kept
-    assert pairs >= math.log(1e6) / math.log(1.9)
+    assert pairs >= math.log(1e6) / math.log(1.96)
 
 
 # --- deterministic -----------------------------------------------------------------------------------

@@ -87,14 +87,14 @@ def test_a_better_sample_never_lowers_the_evidence(
 def test_one_sample_cannot_win_or_lose_it_all(samples: list[float], scale: float) -> None:
     burst = log_evidence([*samples, -1e300], scale) - log_evidence(samples, scale)
     stroke = log_evidence([*samples, 1e300], scale) - log_evidence(samples, scale)
-    assert burst == pytest.approx(math.log(0.1))
-    assert stroke == pytest.approx(math.log(1.9))
+    assert burst == pytest.approx(math.log(0.04))
+    assert stroke == pytest.approx(math.log(1.96))
 
 
 def test_the_evidence_of_one_sample() -> None:
     """The numbers of docs/decision.md: a log holds them, and a new rule would not reproduce it."""
-    assert log_evidence([0.02], 0.02) == pytest.approx(math.log(1 + 0.9 * math.tanh(1)))
-    assert log_evidence([0.02, -0.01], 0.02) == pytest.approx(-0.015669, abs=1e-6)
+    assert log_evidence([0.02], 0.02) == pytest.approx(math.log(1 + 0.96 * math.tanh(0.8)))
+    assert log_evidence([0.02, -0.01], 0.02) == pytest.approx(0.039417, abs=1e-6)
 
 
 @given(gains, scales, st.floats(0.01, 1))
@@ -113,7 +113,7 @@ def test_the_anytime_interval_mirrors(samples: list[float], scale: float) -> Non
 def test_the_anytime_interval_ends_where_the_evidence_does(samples: list[float], scale: float) -> None:
     low = anytime_interval(samples, scale, 0.01).low
     if math.isinf(low):
-        assert len(samples) < 8
+        assert len(samples) < 7
     else:
         assert log_evidence(samples, scale, level=low) >= math.log(100) - 1e-6
         assert log_evidence(samples, scale, level=low + 1e-3 * scale) < math.log(100)
@@ -133,7 +133,7 @@ def test_the_anytime_interval_covers_at_any_time() -> None:
     assert missed <= 12
 
 
-@pytest.mark.parametrize("samples", [[], [0.1] * 7])
+@pytest.mark.parametrize("samples", [[], [0.1] * 6])
 def test_few_samples_bound_nothing(samples: list[float]) -> None:
     assert anytime_interval(samples, 0.1, 0.01) == Interval(-math.inf, math.inf)
 

@@ -11,7 +11,7 @@ from optiloop.decide import first_level, of_sample, smallest_gain
 from optiloop.model import Baseline, Compare, Noise, Target
 from optiloop.report import words
 
-KEEP_PAIRS = 8
+KEEP_PAIRS = 7
 """Pairs a clear win takes: the e-process cannot reach 100 in fewer."""
 
 COSTLY_RUNS = 1.6
