@@ -10,7 +10,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from statistics import fmean, median
+from statistics import fmean, median, median_high, median_low
 
 from optiloop.model import (
     Compare,
@@ -119,10 +119,16 @@ def _jump(pairs: Sequence[Pair], metric: Metric) -> float | None:
     if not pairs:
         return None
     champion, candidate = (
-        median(side.values[metric.name] for side in sides)
+        _middle([side.values[metric.name] for side in sides])
         for sides in ([pair.champion for pair in pairs], [pair.candidate for pair in pairs])
     )
     return _ratio(champion, candidate, metric)
+
+
+def _middle(values: Sequence[float]) -> float:
+    """The median; the sum of two in the middle may be beyond floating point."""
+    low, high = median_low(values), median_high(values)
+    return low + (high - low) / 2
 
 
 def _decided(measurement: Measurement, target: Target) -> Verdict | None:

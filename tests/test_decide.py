@@ -375,6 +375,14 @@ def test_a_jump_that_shrinks_is_discarded(again: float) -> None:
     assert found.reason == f"audit: 100x at first, {again:.4g}x in 4 pairs on other inputs and cores"
 
 
+def test_a_jump_to_the_edge_of_floating_point_is_audited() -> None:
+    """The sum of two such numbers is beyond it."""
+    assert jumped(1e308) is None
+    found = jumped(1e308, *[1e308] * 4)
+    assert found is not None
+    assert found.kept
+
+
 def test_a_jump_to_what_does_not_compare_is_discarded() -> None:
     subject = target(Noise.DETERMINISTIC, policy=Policy())
     claimed = replace(exact(100, 1, confirmed=True), audit=(pair(100, -1), pair(100, -1)))
