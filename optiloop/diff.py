@@ -17,6 +17,7 @@ MOST_PLACES = 8
 """Names of functions behind one `@@`, and of one diff."""
 
 _NO_NEWLINE = "\\ No newline at end of file"
+_HEADER = re.compile(r"^(?:--- .*\n\+\+\+ b/(.*)|@@ -[\d,]+ \+[\d,]+ @@ ?(.*))$", re.MULTILINE)
 _HUNK = re.compile(r"@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@(?: (.+))?")
 
 
@@ -56,15 +57,18 @@ def undone(source: Mapping[str, str], diff: str) -> dict[str, str]:
 
 
 def places_of(diff: str) -> tuple[str, ...]:
-    """What a diff changes: `path::function`, or the path where that is no function. None of a broken one."""
+    """What a diff changes: `path::function`, or the path where that is no function.
+
+    By the looks of its header lines, for it is asked of every line of a log: where an old line `-- a` becomes a
+    new one `++ b/c`, that looks like one.
+    """
     found: dict[str, None] = {}
-    try:
-        for path, body in _files(diff):
-            heads = (head for line in body if (head := _HUNK.match(line)))
-            names = [name for head in heads for name in (head[5] or "").split(", ")]
-            found.update(dict.fromkeys(f"{path}::{name}" if name else path for name in names))
-    except DiffError:
-        return ()
+    path = ""
+    for header in _HEADER.finditer(diff):
+        if header[1] is not None:
+            path = header[1]
+        elif path:
+            found.update(dict.fromkeys(f"{path}::{name}" if name else path for name in header[2].split(", ")))
     return tuple(found)[:MOST_PLACES]
 
 

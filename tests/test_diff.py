@@ -226,7 +226,7 @@ def test_it_names_the_functions_that_it_changes(old: str, new: str, places: tupl
 def test_other_files_and_broken_diffs_name_no_function() -> None:
     diff = unified({"a.txt": "def f():\n  1\n", "b.sh": "x"}, {"a.txt": "def f():\n  2\n", "b.sh": "y"})
     assert places_of(diff) == ("a.txt", "b.sh")
-    assert places_of("no diff") == places_of("") == places_of("--- a/x\n+++ b/x\n@@ -1,9 +1 @@\n-x\n") == ()
+    assert places_of("no diff") == places_of("") == places_of("@@ -1,9 +1 @@ f\n-x\n") == ()
 
 
 def test_a_change_of_everything_names_some() -> None:
