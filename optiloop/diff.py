@@ -59,8 +59,8 @@ def undone(source: Mapping[str, str], diff: str) -> dict[str, str]:
 def places_of(diff: str) -> tuple[str, ...]:
     """What a diff changes: `path::function`, or the path where that is no function.
 
-    By the looks of its header lines, for it is asked of every line of a log: where an old line `-- a` becomes a
-    new one `++ b/c`, that looks like one.
+    By the looks of its header lines, for it is asked of every line of a log: an old line `-- a` that becomes
+    `++ b/c` looks like one.
     """
     found: dict[str, None] = {}
     path = ""
