@@ -190,7 +190,7 @@ def test_keeps_are_told_oldest_first_and_what_took_one_back_as_such() -> None:
 @pytest.mark.parametrize(
     ("kind", "json_asked", "said"),
     [
-        ("function", False, "the whole new text of `f0`"),
+        ("function", False, "Answer with the whole new `f0` in one"),
         ("file", False, "the whole new text of `program.py`"),
         ("edits", False, "<<<<<<< SEARCH"),
         ("function", True, "`code`, the whole new text of the function"),
@@ -327,7 +327,7 @@ def test_a_file_that_is_not_shown_whole_is_not_asked_for_whole() -> None:
     assert shrunk(100_000).ask.kind == "file"
     small = shrunk(2000)
     assert small.ask == Ask("function", "program.py", "f3")
-    assert "the whole new text of `f3`" in small.user
+    assert "the whole new `f3`" in small.user
     assert "def f3(x):\n    x = x + 0  # add\n    x = x + 1  # add\n" in small.user
     assert "def f4(x):\n    ...  # 21 lines left out\n" in small.user
 
