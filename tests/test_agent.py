@@ -467,6 +467,10 @@ def test_a_missing_program_is_one_line_with_its_mend(tmp_path: Path, monkeypatch
 
 # --- the known ones ----------------------------------------------------------------------------------
 
+AIDER = (
+    "Aider v0.86.2\nhypothesis: less\n\nTokens: 948 sent, 22 received.\nmore\n"
+    "Tokens: 2.3k sent, 1.2k cache write, 200 received. Cost: $0.01 message,\n$0.02 session.\n"
+)
 SAYS = {
     "claude": (
         '{"type":"result","subtype":"success","is_error":false,"result":"hypothesis: less\\nfamily: f",'
@@ -496,6 +500,7 @@ SAYS = {
         '{"type":"step_finish","part":{"cost":0.02,"tokens":{"input":1,"output":1}}}\n',
         Told("hypothesis: less", 0.03, 115, 7),
     ),
+    "aider": (AIDER, Told(AIDER, 0.02, 2300, 200)),
     "pi": (
         '{"type":"message_end","message":{"role":"user","content":[{"type":"text","text":"brief"}]}}\n'
         '{"type":"message_end","message":{"role":"assistant",'
@@ -539,7 +544,7 @@ def stand_in(folder: Path, name: str, script: str) -> None:
 
 @pytest.mark.parametrize("name", AGENTS)
 def test_a_known_agent_is_run_by_its_name(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    output, told = SAYS.get(name, ("hypothesis: less", Told("hypothesis: less")))
+    output, told = SAYS[name]
     (tmp_path / "output").write_text(output)
     words = f'cd {tmp_path}; echo "$@" > words; cat > stdin; cat output'
     stand_in(tmp_path / "bin", name, f"echo VALUE=9 > value.sh; {words}")

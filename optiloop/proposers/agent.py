@@ -149,6 +149,8 @@ class Agent:
         line = self._line.replace("{brief}", shlex.quote(str(file)))
         line = line.replace("{files}", shlex.join(brief.source)).replace("{budget}", budget)
         stdin = "/dev/null" if "{brief}" in self._line else shlex.quote(str(file))
+        if known and brief.sandbox == "bwrap":
+            _make_state(known)
         sandbox = Sandbox(
             brief.sandbox,
             Confinement(network=True),
@@ -291,6 +293,13 @@ def _state() -> tuple[Path, ...]:
     names = (name for known in AGENTS.values() for name in known.state)
     found = (Path(os.path.expanduser(os.path.expandvars(name))) for name in names)
     return tuple(dict.fromkeys(path for path in found if path.is_absolute() and path.exists()))
+
+
+def _make_state(known: Known) -> None:
+    """Make the folders that an agent would make at home, where nothing can be made inside."""
+    for name in known.state:
+        if name.startswith("~") and name.endswith("/"):
+            Path(name).expanduser().mkdir(parents=True, exist_ok=True)
 
 
 def _named_files(line: str) -> tuple[Path, ...]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -29,8 +30,9 @@ class Known:
 
     `line` is run by a shell in the copy, with the brief as its stdin, or with the file that holds it in the
     place of {brief}; {files} are the files that may be edited, {budget} is the option `budget` with the
-    dollars that are left. `mend` says how to get it, `state` what it must be able to change of its own.
-    `tells` are the limits of a run that it can be held to: its output, which `told` reads, says what it used.
+    dollars that are left. `mend` says how to get it, `state` what it must be able to change of its own:
+    a folder that ends in a slash is made for it. `tells` are the limits of a run that it can be held to: its
+    output, which `told` reads, says what it used.
     """
 
     line: str
@@ -128,6 +130,25 @@ def _pi(output: str) -> Told:
     return Told(said, usd, tokens_in, tokens_out) if found else as_text(output)
 
 
+def _aider(output: str) -> Told:
+    """Its last report; large numbers of tokens are rounded to thousands."""
+    told = Told(output)
+    for sent, received, usd in _AIDER.findall(output):
+        told = Told(output, _number(float(usd or 0)), _thousands(sent), _thousands(received))
+    return told
+
+
+_AIDER = re.compile(
+    r"^Tokens:\s(\d+(?:\.\d)?k?)\ssent,\s(?:[\d.]+k?\scache\s(?:write|hit),\s){0,2}(\d+(?:\.\d)?k?)\sreceived\."
+    r"(?:\sCost:\s\$[\d.]+\smessage,\s\$(\d+(?:\.\d+)?)\ssession)?",
+    re.MULTILINE,
+)
+
+
+def _thousands(text: str) -> int:
+    return round(float(text.removesuffix("k")) * (1000 if text.endswith("k") else 1))
+
+
 def _records(output: str) -> Iterator[dict[str, Any]]:
     """The JSON objects that begin a line, of one line or of several."""
     decoder, at = json.JSONDecoder(), 0 if output.startswith("{") else output.find("\n{") + 1
@@ -166,7 +187,7 @@ AGENTS: Mapping[str, Known] = {
     "claude": Known(
         "claude -p --output-format json --permission-mode acceptEdits --no-session-persistence {budget}",
         "npm install -g @anthropic-ai/claude-code, then claude once to log in, or set ANTHROPIC_API_KEY",
-        ("~/.claude", "~/.claude.json", "$CLAUDE_CONFIG_DIR"),
+        ("~/.claude/", "~/.claude.json", "$CLAUDE_CONFIG_DIR"),
         _claude,
         ("usd", "tokens"),
         "--max-budget-usd",
@@ -174,14 +195,14 @@ AGENTS: Mapping[str, Known] = {
     "codex": Known(
         "codex exec --json --ephemeral --sandbox workspace-write --skip-git-repo-check -",
         "npm install -g @openai/codex, then codex login, or set CODEX_API_KEY",
-        ("~/.codex", "$CODEX_HOME"),
+        ("~/.codex/", "$CODEX_HOME"),
         _codex,
         ("tokens",),
     ),
     "gemini": Known(
         "gemini --output-format json --approval-mode yolo --skip-trust",
         "npm install -g @google/gemini-cli, then gemini once to log in, or set GEMINI_API_KEY",
-        ("~/.gemini",),
+        ("~/.gemini/",),
         _gemini,
         ("tokens",),
     ),
@@ -189,8 +210,8 @@ AGENTS: Mapping[str, Known] = {
         "opencode run --format json --auto",
         "npm install -g opencode-ai, then opencode auth login",
         (
-            *("~/.config/opencode", "~/.local/share/opencode", "~/.local/state/opencode"),
-            *("~/.cache/opencode", "$XDG_DATA_HOME/opencode", "$XDG_STATE_HOME/opencode"),
+            *("~/.config/opencode/", "~/.local/share/opencode/", "~/.local/state/opencode/"),
+            *("~/.cache/opencode/", "$XDG_DATA_HOME/opencode", "$XDG_STATE_HOME/opencode"),
         ),
         _opencode,
         ("usd", "tokens"),
@@ -198,16 +219,17 @@ AGENTS: Mapping[str, Known] = {
     "pi": Known(  # its other events repeat a message with each word of it
         'pi --mode json --no-session | grep \'^{"type":"message_end"\'',
         "npm install -g @mariozechner/pi-coding-agent, then pi once to log in, or set its provider's key",
-        ("~/.pi", "$PI_CODING_AGENT_DIR"),
+        ("~/.pi/", "$PI_CODING_AGENT_DIR"),
         _pi,
         ("usd", "tokens"),
     ),
     "aider": Known(
         "aider --message-file {brief} --yes-always --no-git --no-pretty --no-stream --no-check-update "
-        "--no-show-release-notes --no-suggest-shell-commands --map-tokens 0 "
+        "--no-show-release-notes --no-show-model-warnings --no-suggest-shell-commands --map-tokens 0 "
         '--input-history-file "$TMPDIR/input" --chat-history-file "$TMPDIR/chat" {files}',
         "pip install aider-chat, and set the key of its model",
-        ("~/.aider",),
-        as_text,
+        ("~/.aider/",),
+        _aider,
+        ("tokens",),
     ),
 }
