@@ -190,7 +190,8 @@ class Agent:
     def _told(self, outcome: Outcome) -> Told:
         """What it said, as the known agent that the line begins with says it."""
         known = self._known or AGENTS.get(_program(self._line))
-        return (known.told if known else as_text)(outcome.stdout)
+        output = outcome.stdout if outcome.stdout.strip() else outcome.stderr
+        return (known.told if known else as_text)(output)
 
     def _keep(self, folder: Path | None, work: Work, outcome: Outcome) -> None:
         """Write for people what it said and did; the engine files it under the experiment."""
