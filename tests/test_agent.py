@@ -173,6 +173,9 @@ CASES = {
         "printf 'VALUE=60 # \\033[2J\\n' > value.sh", Status.VIOLATION, "U[+]001B"
     ),
     "writes beside, renames": Case("echo VALUE=70 > .value.sh.tmp; mv .value.sh.tmp value.sh", KEEP),
+    "makes many files": Case(
+        "i=0; while [ $i -lt 300 ]; do : > f$i; i=$((i + 1)); done", NOTHING, "created f101 and 196 more$"
+    ),
     "makes a maze": Case(MAZE, NOTHING, "created d/$", program=sys.executable),
 }
 AT_EACH_LEVEL = {
@@ -340,7 +343,7 @@ def test_a_secret_reaches_neither_the_log_nor_the_papers_nor_a_candidate(
     monkeypatch.setenv("MY_API_KEY", secret)
     loud = plain_yard.agent('echo "hypothesis: $MY_API_KEY"; echo $MY_API_KEY >&2; echo VALUE=4 > value.sh')
     sly = plain_yard.agent('echo "VALUE=3 # $MY_API_KEY" > value.sh; echo $MY_API_KEY; touch "$MY_API_KEY"')
-    failing = plain_yard.agent("echo $MY_API_KEY; exit 3")
+    failing = plain_yard.agent("printf '%0490d' 0; echo $MY_API_KEY; exit 3")
     with plain_yard.opened(loud) as engine:
         found = [engine.cycle()]
         for engine.proposer in (sly, failing):
@@ -349,7 +352,7 @@ def test_a_secret_reaches_neither_the_log_nor_the_papers_nor_a_candidate(
     assert statuses == [Status.KEEP, Status.NO_PROPOSAL, Status.NO_PROPOSAL]
     home = plain_yard.target.parent / ".optiloop"
     written = [
-        file for file in home.rglob("*") if file.is_file() and secret in file.read_text(errors="replace")
+        file for file in home.rglob("*") if file.is_file() and secret[:8] in file.read_text(errors="replace")
     ]
     assert not written
 
@@ -422,7 +425,7 @@ def test_a_kill_between_the_answer_and_its_evaluation_costs_no_second_answer(pla
 def test_an_agent_dies_with_its_engine(plain_yard: Yard) -> None:
     mark = f"{os.getpid()}86420"
     words = [sys.executable, "-c", KILLED, str(plain_yard.target), f"sleep {mark}"]
-    engine = subprocess.Popen(words)
+    engine = subprocess.Popen(words, env={**os.environ, "TMPDIR": str(plain_yard.folder)})
 
     def sleeps() -> bool:
         listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout

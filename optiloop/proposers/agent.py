@@ -29,7 +29,7 @@ from optiloop.proposers.llm.paid import once
 from optiloop.proposers.llm.prompt import rendered
 from optiloop.redact import REDACTED, redactor
 from optiloop.sandbox import Outcome, Sandbox, last_line
-from optiloop.untrusted import plain, plain_line
+from optiloop.untrusted import MOST, plain, plain_line
 from optiloop.workspace import Manifest, manifest
 
 LIMIT: Seconds = Seconds(600.0)
@@ -42,7 +42,8 @@ DROPPED = "dropped"
 """The tag of a proposal whose agent did more than it may; its artifact says what."""
 
 _NAME = 60
-_NAMED = 5
+_NAMED, _NOTED = 5, 200
+"""Other changes that a reason names, and that are noted at all."""
 _NOT_FOUND = (126, 127)
 """A shell's exit codes for a program that is not there, or cannot be run."""
 
@@ -166,7 +167,7 @@ class Agent:
     def _seen(self, brief: Brief, folder: Path, before: Manifest, outcome: Outcome) -> Work:
         """The work as the copy and the output show it. Nothing of the agent is alive any more."""
         told = self._told(outcome)
-        said = self._redact(plain(told.said))
+        said = self._shown(told.said)
         tokens = told.tokens_in + told.tokens_out
         cost = Cost(told.usd, tokens, told.tokens_out, outcome.seconds)
         others = tuple(map(self._redact, _others(before, manifest(folder), brief.source)))
@@ -206,10 +207,14 @@ class Agent:
             f"edited: {', '.join(work.edits) or 'nothing'}",
             f"beside that, dropped: {', '.join(work.others) or 'nothing'}",
             *([outcome.leftovers()] if outcome.left else []),
-            *(f"\n--- {what}\n{plain(text, SHOWN)}" for what, text in _streams(work, outcome)),
+            *(f"\n--- {what}\n{self._shown(text, SHOWN)}" for what, text in _streams(work, outcome)),
         ]
         text = self._redact("\n".join(parts)) + "\n"
         (folder / f"agent-{number}.txt").write_text(text, encoding="utf-8", errors="replace")
+
+    def _shown(self, text: str, most: int = MOST) -> str:
+        """A text without secrets and escapes, cut; redacted first, for a cut may spare half of one."""
+        return self._redact(plain(self._redact(text), most))
 
 
 def _streams(work: Work, outcome: Outcome) -> tuple[tuple[str, str], ...]:
@@ -358,4 +363,5 @@ def _others(before: Manifest, after: Manifest, own: Collection[str]) -> tuple[st
         how = "created" if path not in before else "deleted" if path not in after else "changed"
         told = path if path.endswith("/") else told
         found.append(f"{how} {plain_line(path, 80)}")
-    return tuple(found)
+    more = (f"{len(found) - _NOTED} more",) if len(found) > _NOTED else ()
+    return (*found[:_NOTED], *more)
