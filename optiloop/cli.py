@@ -288,7 +288,7 @@ def check(target: str, sandbox: str, fresh: bool, as_json: bool) -> None:
 @click.option(
     "--ask",
     "kind",
-    type=click.Choice(("file", "function", "edits")),
+    type=click.Choice(("file", "function", "edits", "agent")),
     default="file",
     show_default=True,
     help="What is asked for: small models manage a function, large ones a file or edits.",

@@ -297,6 +297,7 @@ class Engine:
             allowance=self.allowance,
             answers=self._answers,
             files_per_change=self.target.files_per_change,
+            sandbox=self.sandbox.level,
         )
 
     def _diagnosis(self, parent: str) -> str:
@@ -417,7 +418,7 @@ class Engine:
             for number, file in enumerate(sorted(self._answers.iterdir(), key=_written), 1):
                 folder = self.workspace.place.home / "artifacts" / name
                 folder.mkdir(parents=True, exist_ok=True)
-                file.rename(folder / f"answer-{number}.json")
+                file.rename(folder / (file.name if file.suffix == ".txt" else f"answer-{number}.json"))
 
     # --- around the loop ---------------------------------------------------------------------------
 

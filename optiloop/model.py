@@ -327,7 +327,7 @@ class Brief:
     gained in the logs of other targets; empty unless the user named them. `simplify` says that what is
     simpler and no worse is kept. `allowance` is a hard limit. `answers` is a folder for what was paid for: it
     outlives the process, so that the same brief need not be paid for twice. A proposal may edit
-    `files_per_change` files.
+    `files_per_change` files. `sandbox` is the level at which a proposer runs programs of its own.
     """
 
     goal: str
@@ -346,6 +346,7 @@ class Brief:
     allowance: Allowance = Allowance()
     answers: Path | None = None
     files_per_change: int = 1
+    sandbox: str = "process"
 
 
 @dataclass(frozen=True)

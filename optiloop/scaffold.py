@@ -17,6 +17,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from optiloop.bench import HAS_CPU_CLOCK
 from optiloop.bench.instructions import offered
 from optiloop.errors import UsageError
+from optiloop.proposers.known_agents import installed as installed_agents
 from optiloop.sandbox.probe import LEVELS, choose, found
 from optiloop.targets import builtin_names, nearest, shipped
 
@@ -81,6 +82,7 @@ def catalogue() -> dict[str, list[str]]:
         **installed,
         "targets": sorted({*builtin_names(), *installed["targets"]}),
         "templates": templates(),
+        "agents": installed_agents(),
     }
 
 

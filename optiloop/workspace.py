@@ -340,7 +340,7 @@ class Workspace:
             return []
         with disk(self.scratch), tempfile.TemporaryDirectory(dir=self.scratch) as folder:
             self._write_held_out(Path(folder))
-            files = sorted(name for name in _manifest(Path(folder)) if not name.endswith("/"))
+            files = sorted(name for name in manifest(Path(folder)) if not name.endswith("/"))
             return [name for name in files if _content(self.place.top / name) != _content(Path(folder, name))]
 
     # --- one cycle ---------------------------------------------------------------------------------
@@ -351,7 +351,7 @@ class Workspace:
         with disk(self.place.home):
             if head != self._at:
                 self._pristine.clear()
-            now = {tree: _manifest(folder) for tree, folder in self._trees.items()}
+            now = {tree: manifest(folder) for tree, folder in self._trees.items()}
             if self._staged:
                 self._unstage(now)
             for tree, facts in now.items():
@@ -373,7 +373,7 @@ class Workspace:
             for folder, texts in ((self.base, base), (self.trial, trial)):
                 for path, text in texts.items():
                     _write_text(folder / path, text)
-            self._pristine = {tree: _manifest(self._tree(tree)) for tree in ("base", "trial")}
+            self._pristine = {tree: manifest(self._tree(tree)) for tree in ("base", "trial")}
         self._at = ""  # neither is the champion: the next restore asks git for it
 
     def merged(
@@ -404,7 +404,7 @@ class Workspace:
             self._git("update-ref", f"refs/heads/{self.branch}", self._at)
             changed.append(f"branch {self.branch}")
         for tree in ("base", "trial"):
-            now = _manifest(self._tree(tree))
+            now = manifest(self._tree(tree))
             staged = self._staged if tree == "trial" else frozenset()
             changed += [
                 f for f, facts in self._pristine[tree].items() if f not in staged and now.get(f) != facts
@@ -428,7 +428,7 @@ class Workspace:
         """SHA-256 of each file of the target that no candidate may change."""
         folder = self._trees[tree] / self.place.prefix
         own = {*self.editable, *self.produced}
-        files = (name for name in _manifest(folder) if not name.endswith("/") and name not in own)
+        files = (name for name in manifest(folder) if not name.endswith("/") and name not in own)
         return {name: _digest(folder / name) for name in files}
 
     def surroundings(self) -> Manifest:
@@ -455,7 +455,7 @@ class Workspace:
             root = self._tree(tree)
             if root.is_symlink():
                 continue  # tampered() and restore() deal with it; what it points to is not ours to clean
-            for name in sorted(_manifest(root).keys() - known.keys() - self._staged, reverse=True):
+            for name in sorted(manifest(root).keys() - known.keys() - self._staged, reverse=True):
                 if name.endswith("/"):
                     _force_remove(root / name)
                 else:
@@ -525,7 +525,7 @@ class Workspace:
             self._remove_tree(tree)
             self._git("worktree", "add", "--quiet", "--force", "--force", "--detach", str(folder), head)
         self._conceal(folder)
-        self._pristine[tree] = _manifest(folder)
+        self._pristine[tree] = manifest(folder)
         self._digests[tree] = self._protected(tree)
 
     @contextmanager
@@ -660,7 +660,7 @@ def disk(where: Path) -> Iterator[None]:
         raise WorkspaceError(f"{place}: {error.strerror or error}; {mend}, then run again") from None
 
 
-def _manifest(folder: Path) -> Manifest:
+def manifest(folder: Path) -> Manifest:
     """Facts of every file below a folder, links not followed; empty where the folder is gone, or a link."""
     facts: Manifest = {}
     pending = [] if os.path.islink(folder) else [("", str(folder))]

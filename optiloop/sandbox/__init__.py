@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from optiloop.errors import TargetError, WorkspaceError
-from optiloop.model import Command, Confinement, Target
+from optiloop.model import Command, Confinement, Seconds, Target
 from optiloop.sandbox import bwrap, process, processes
-from optiloop.sandbox.command import argv, environment, last_line, shown
+from optiloop.sandbox.command import MARK, argv, environment, last_line, shown, token
 from optiloop.sandbox.limits import as_shell, limits
 from optiloop.sandbox.outcome import Outcome
 from optiloop.sandbox.watch import Running, watched
@@ -101,9 +101,37 @@ class Sandbox:
             watch=watch,
             folders=(tree, *self.writable) if self.level == "bwrap" else (tree, private, *self.writable),
         )
-        if isinstance(running, bwrap.Bubble) and not running.was_made and not outcome.killed:
-            raise WorkspaceError(f"the sandbox broke: {outcome.failure()}; try --sandbox process")
-        return outcome
+        return _of_whole(running, outcome)
+
+    def host(self, script: str, cwd: Path, *, timeout: Seconds, env: Mapping[str, str]) -> Outcome:
+        """Run a shell script that the user trusts with their environment, in `cwd`, to its end or its limit.
+
+        Limits, capped output and a dead tree are as for any command. At `bwrap` it sees what the user sees
+        but for `secret`, and may change `writable` only.
+        """
+        processes.lifeline()
+        words, limited, started = (
+            ["/bin/sh", "-c", script],
+            limits(self.confinement, timeout),
+            time.monotonic(),
+        )
+        marked = {**env, MARK: token()}
+        running: Running
+        if self.level == "process":
+            running = process.Plain(words, cwd, marked, limited)
+        else:
+            view = bwrap.guest_options(
+                cwd=cwd,
+                read_only=self.read_only,
+                writable=self.writable,
+                hidden=self.secret,
+                network=self.confinement.network,
+            )
+            running = bwrap.Bubble(words, view, marked, as_shell(limited))
+        outcome = watched(
+            running, started=started, timeout=timeout, confinement=self.confinement, folders=self.writable
+        )
+        return _of_whole(running, outcome)
 
     def _started(
         self,
@@ -132,6 +160,13 @@ class Sandbox:
             own=[cwd / path for path in self.own],
         )
         return bwrap.Bubble(words, view, env, as_shell(limited))
+
+
+def _of_whole(running: Running, outcome: Outcome) -> Outcome:
+    """The outcome. Raises WorkspaceError where no sandbox was made that a command could end in."""
+    if isinstance(running, bwrap.Bubble) and not running.was_made and not outcome.killed:
+        raise WorkspaceError(f"the sandbox broke: {outcome.failure()}; try --sandbox process")
+    return outcome
 
 
 def run(command: Command, cwd: Path, *, private: Path, env: Mapping[str, str] | None = None) -> Outcome:

@@ -168,6 +168,51 @@ def options(
     return [*words, "--chdir", str(cwd)]
 
 
+def guest_options(
+    *, cwd: Path, read_only: Iterable[Path], writable: Iterable[Path], hidden: Iterable[Path], network: bool
+) -> list[str]:
+    """How bubblewrap is to build what a guest in `cwd` sees: all that the user does, to be read only.
+
+    But for sockets below /run, other programs' temporary files, and `hidden` folders and files. `read_only`
+    paths are shown where something hides them; `writable` ones may be changed.
+    """
+    room = str(memory_for_files())
+    words = [
+        *("--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"),
+        *("--die-with-parent", "--new-session", "--as-pid-1", "--cap-drop", "ALL"),
+        *(() if network else ("--unshare-net",)),
+    ]
+    for entry in sorted(os.scandir("/"), key=lambda entry: entry.name):
+        if entry.is_symlink():
+            words += ("--symlink", os.readlink(entry.path), entry.path)
+        elif entry.path not in _MADE_ANEW:
+            words += ("--ro-bind", entry.path, entry.path)
+    words += ("--proc", "/proc", "--dev", "/dev", "--ro-bind-try", _CPUS, _CPUS)
+    words += ("--size", room, "--perms", "1777", "--tmpfs", "/dev/shm", "--remount-ro", "/dev")
+    words += ("--size", room, "--perms", "1777", "--tmpfs", "/tmp")
+    resolver = os.path.realpath(_RESOLVER)  # often a file below /run
+    words += ("--ro-bind-try", resolver, resolver)
+    covered = [path for path in hidden if path.is_dir()]
+    for path in hidden:  # a cover stays writable until all that lies on it is mounted
+        words += ("--size", "1048576", "--tmpfs", str(path)) if path.is_dir() else _cover(path)
+    gone = [*map(Path, _MADE_ANEW), *hidden]
+    for path in read_only:
+        real = os.path.realpath(path)
+        for name in dict.fromkeys((real, str(path))):
+            words += ("--ro-bind", real, name) if any(map(Path(name).is_relative_to, gone)) else ()
+    for path in _interpreter():
+        words += _bind(path, "ro-bind")
+    for path in writable:
+        words += _bind(path, "bind")
+    for path in covered:
+        words += ("--remount-ro", str(path))
+    return [*words, "--chdir", str(cwd)]
+
+
+_MADE_ANEW = ("/proc", "/dev", "/sys", "/run", "/tmp")
+"""Folders of which a guest has its own, or none."""
+
+
 def _sealed(folder: Path, own: Sequence[Path], entered: Sequence[Path]) -> Iterator[tuple[Path, str]]:
     """What a folder holds and how it is bound: read-only, and whole where none of `entered` lies in it.
 

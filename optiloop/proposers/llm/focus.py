@@ -19,7 +19,7 @@ from optiloop.model import Brief, Status
 from optiloop.proposers.rewrite.code import Code
 from optiloop.proposers.rewrite.shares import shares_of_functions
 
-Kind = Literal["function", "file", "edits"]
+Kind = Literal["function", "file", "edits", "agent"]
 
 SMALL = 60
 """A file of at most so many lines is looked at as a whole, unless one function must be asked for."""
@@ -65,7 +65,7 @@ _SETTINGS = frozenset({".toml", ".yaml", ".yml", ".json", ".ini", ".cfg", ".conf
 
 @dataclass(frozen=True)
 class Ask:
-    """What is asked of a model: one function's whole text, a whole file, or edits of a file.
+    """What is asked of a model: one function's whole text, a whole file, edits of one, or work in a folder.
 
     `function` is a dotted name; without `kind` "function" it says only where to look. `idea` is a key of
     IDEAS or of its like, or empty. With `json` the answer is to be JSON by `answers.answer_schema`.
