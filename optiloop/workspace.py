@@ -24,6 +24,7 @@ from pathlib import Path, PurePosixPath
 
 from optiloop.errors import WorkspaceError
 from optiloop.ledger import sync_folder, write_atomically
+from optiloop.sandbox.removal import remove_tree
 
 _QUIET = (
     *("-c", "core.hooksPath=/dev/null"),
@@ -180,7 +181,7 @@ class Workspace:
         if self.place.private and not self.place.git_dir.exists():
             self._init()
         if self.scratch.exists():
-            _force_remove(self.scratch)
+            remove_tree(self.scratch)
         self.scratch.mkdir()
 
     def _init(self) -> None:
@@ -455,9 +456,13 @@ class Workspace:
             root = self._tree(tree)
             if root.is_symlink():
                 continue  # tampered() and restore() deal with it; what it points to is not ours to clean
-            for name in sorted(manifest(root).keys() - known.keys() - self._staged, reverse=True):
+            gone = "/"
+            for name in sorted(manifest(root).keys() - known.keys() - self._staged):
+                if name.startswith(gone):
+                    continue  # it went with its folder
                 if name.endswith("/"):
-                    _force_remove(root / name)
+                    remove_tree(root / name)
+                    gone = name
                 else:
                     (root / name).unlink(missing_ok=True)
 
@@ -553,7 +558,7 @@ class Workspace:
             if not _is_reached_plainly(file.parent, tree):
                 continue  # a link leads elsewhere; restore() mends it
             if file.is_dir() and not file.is_symlink():
-                _force_remove(file)
+                remove_tree(file)
             else:
                 file.unlink(missing_ok=True)
 
@@ -574,7 +579,7 @@ class Workspace:
         if folder.is_symlink() or folder.is_file():
             folder.unlink()
         elif folder.exists():
-            _force_remove(folder)
+            remove_tree(folder)
         if admin is not None:
             shutil.rmtree(admin, ignore_errors=True)
 
@@ -738,16 +743,6 @@ def _is_reached_plainly(path: Path, tree: Path) -> bool:
     """Whether a path below a worktree is reached through no link."""
     below = os.path.join(os.path.realpath(tree.parent), path.relative_to(tree.parent))
     return os.path.realpath(path) == os.path.normpath(below)
-
-
-def _force_remove(folder: Path) -> None:
-    """Remove a tree whose folders may have been made unreadable."""
-    folder.chmod(stat.S_IRWXU)
-    for path, folders, _ in os.walk(folder):
-        for below in (Path(path) / name for name in folders):
-            if not below.is_symlink():
-                below.chmod(stat.S_IRWXU)
-    shutil.rmtree(folder)
 
 
 def _campaign_json(commit: str, prefix: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -1005,3 +1006,10 @@ def test_the_log_is_json_lines_that_anyone_can_read(toy: Toy) -> None:
 def test_a_candidate_that_puts_a_pipe_in_its_own_place_is_not_waited_for(toy: Toy) -> None:
     found = toy.one('VALUE=100\nif [ -n "$OPTILOOP_SEED" ]; then rm -f value.sh; mkfifo value.sh; fi\n')
     assert (found.status, found.reason) == (Status.VIOLATION, "running it changed value.sh")
+
+
+def test_a_maze_of_folders_does_not_end_the_loop(toy: Toy) -> None:
+    """Three thousand folders in each other: deeper than a path may be long, and than Python's stack."""
+    maze = "import os\nfor _ in range(3000):\n os.mkdir('d'); os.chdir('d')\n"
+    found = toy.run(f'VALUE=90\n{sys.executable} -c "{maze}"\n', toy_text(80))
+    assert [one.status for one in found] == [Status.KEEP, Status.KEEP]

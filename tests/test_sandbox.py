@@ -289,6 +289,24 @@ def test_two_private_folders_are_two(tmp_path: Path) -> None:
         assert one != other
 
 
+def test_what_lies_deeper_than_a_path_may_be_long_goes(tmp_path: Path) -> None:
+    """And what is behind a link stays."""
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "file").touch()
+    with private_folder(tmp_path) as folder:
+        (folder / "link").symlink_to(tmp_path / "kept")
+        here = os.open(folder, os.O_RDONLY)
+        for _ in range(3000):
+            os.mkdir("deep", dir_fd=here)
+            below = os.open("deep", os.O_RDONLY, dir_fd=here)
+            os.close(here)
+            here = below
+        os.fchmod(here, 0)
+        os.close(here)
+    assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+    assert (tmp_path / "kept" / "file").exists()
+
+
 # --- words -------------------------------------------------------------------------------------------
 
 

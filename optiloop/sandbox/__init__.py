@@ -10,7 +10,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -20,6 +20,7 @@ from optiloop.sandbox import bwrap, process, processes
 from optiloop.sandbox.command import MARK, argv, environment, last_line, shown, token
 from optiloop.sandbox.limits import as_shell, limits
 from optiloop.sandbox.outcome import Outcome
+from optiloop.sandbox.removal import remove_tree
 from optiloop.sandbox.watch import Running, watched
 
 __all__ = ["Outcome", "Sandbox", "argv", "environment", "last_line", "private_folder", "run", "shown"]
@@ -183,7 +184,7 @@ def private_folder(parent: Path) -> Iterator[Path]:
     folder, made = _idle.pop(parent, (parent, ()))
     if not made or _facts(folder) != made or os.listdir(folder):  # a clock's tick may hide what times show
         if made:
-            shutil.rmtree(folder, ignore_errors=True)
+            _remove(folder)
         folder = parent / f"run-{os.getpid()}-{time.monotonic_ns()}"
         folder.mkdir()
         made = _facts(folder)
@@ -193,7 +194,13 @@ def private_folder(parent: Path) -> Iterator[Path]:
         if made and _facts(folder) == made and not os.listdir(folder) and parent not in _idle:
             _idle[parent] = folder, made
         else:
-            shutil.rmtree(folder, ignore_errors=True)
+            _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    with suppress(OSError):  # what is left goes when the campaign is opened next
+        if not folder.is_symlink():
+            remove_tree(folder)
 
 
 _idle: dict[Path, tuple[Path, tuple[int, ...]]] = {}

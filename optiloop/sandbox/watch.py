@@ -198,11 +198,19 @@ def _free(folder: Path) -> int:
 
 def _size(folder: Path, *, since: float) -> int:
     """Bytes on disk of what was written since a time. A program cannot set the change time it goes by."""
-    total = 0
-    for path, _, files in os.walk(folder):
-        for name in files:
+    total, pending = 0, [str(folder)]
+    while pending:
+        try:
+            with os.scandir(pending.pop()) as entries:
+                found = list(entries)
+        except OSError:
+            continue
+        for entry in found:
+            if entry.is_dir(follow_symlinks=False):
+                pending.append(entry.path)
+                continue
             try:
-                facts = os.lstat(os.path.join(path, name))
+                facts = entry.stat(follow_symlinks=False)
             except OSError:
                 continue
             total += facts.st_blocks * 512 if facts.st_ctime >= since - 1 else 0
