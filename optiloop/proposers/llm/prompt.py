@@ -45,6 +45,7 @@ NEWEST = 200
 """The experiments that are looked through."""
 _LINE, _REASON = 90, 80
 """Characters of a hypothesis and of a reason."""
+_MARKS = re.compile(r"^[ \t]*# \d+ lines? left out$\n?", re.MULTILINE)
 _FAILED = frozenset({Status.GATE_FAILED, Status.CRASH, Status.VIOLATION})
 _LANGUAGES = {"py": "python", "sh": "sh", "md": "markdown", "yml": "yaml"}
 
@@ -459,7 +460,13 @@ def _environment(folder: Path) -> Environment:
         keep_trailing_newline=True,
     )
     environment.filters["fence"] = _fence
+    environment.filters["bare"] = _bare
     return environment
+
+
+def _bare(text: str) -> str:
+    """A shortened text without the lines that say so: a small model takes them for code."""
+    return re.sub(r"\n{3,}", "\n\n\n", _MARKS.sub("", text)).strip("\n") + "\n"
 
 
 def _fence(text: str, language: str = "") -> str:
