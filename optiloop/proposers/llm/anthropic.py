@@ -15,7 +15,7 @@ from optiloop.proposers.llm.chat import Finish, Reply, Request
 from optiloop.proposers.llm.openai import priced, unsaid
 from optiloop.proposers.llm.patience import PATIENT, Patience, TransientError, persist
 from optiloop.proposers.llm.prices import load_prices, price_of
-from optiloop.proposers.llm.wire import Endpoint, RefusedError, endpoint, post
+from optiloop.proposers.llm.wire import Endpoint, endpoint, post, settled
 
 ANTHROPIC = "https://api.anthropic.com"
 VERSION = "2023-06-01"
@@ -60,17 +60,13 @@ class Anthropic:
     def complete(self, request: Request) -> Reply:
         """Answer; see Chat."""
         started = time.monotonic()
-        dialect = self._dialect
-        while True:
-            try:
-                body = persist(partial(self._once, request, dialect), self._patience.within(request.seconds))
-                break
-            except RefusedError as no:
-                lesser = dialect.without(no.said)
-                if lesser is None:
-                    raise
-                dialect = lesser
-        self._dialect, self._answered = dialect, True
+        patience = self._patience.within(request.seconds)
+        self._dialect, body = settled(
+            self._dialect,
+            lambda dialect: persist(partial(self._once, request, dialect), patience),
+            Dialect.without,
+        )
+        self._answered = True
         return self._reply(body, time.monotonic() - started)
 
     def _once(self, request: Request, dialect: Dialect, seconds: float) -> dict[str, Any]:

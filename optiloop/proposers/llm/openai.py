@@ -12,7 +12,7 @@ from typing import Any
 from optiloop.proposers.llm.chat import Finish, Reply, Request, estimated_tokens
 from optiloop.proposers.llm.patience import PATIENT, Patience, TransientError, persist
 from optiloop.proposers.llm.prices import Price, load_prices, price_of
-from optiloop.proposers.llm.wire import Endpoint, RefusedError, endpoint, post
+from optiloop.proposers.llm.wire import Endpoint, endpoint, post, settled
 
 OPENAI = "https://api.openai.com/v1"
 FORMS = ("json_schema", "json_object with schema", "json_object", "none")
@@ -59,17 +59,13 @@ class OpenAI:
     def complete(self, request: Request) -> Reply:
         """Answer; see Chat."""
         started = time.monotonic()
-        dialect = self._dialect
-        while True:
-            try:
-                body = persist(partial(self._once, request, dialect), self._patience.within(request.seconds))
-                break
-            except RefusedError as no:
-                lesser = dialect.without(no.said, schema=request.schema is not None)
-                if lesser is None:
-                    raise
-                dialect = lesser
-        self._dialect, self._answered = dialect, True
+        patience = self._patience.within(request.seconds)
+        self._dialect, body = settled(
+            self._dialect,
+            lambda dialect: persist(partial(self._once, request, dialect), patience),
+            partial(Dialect.without, schema=request.schema is not None),
+        )
+        self._answered = True
         return self._reply(request, body, time.monotonic() - started)
 
     def _once(self, request: Request, dialect: Dialect, seconds: float) -> dict[str, Any]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
@@ -17,6 +17,9 @@ from optiloop.errors import ProposerError, ProposerGoneError
 from optiloop.proposers.llm.patience import TransientError, retry_after
 from optiloop.redact import redactor
 from optiloop.untrusted import plain_line
+
+D = TypeVar("D")
+T = TypeVar("T")
 
 MOST_BYTES = 16 * 2**20
 """Of one answer: a server that sends more is not answering."""
@@ -104,6 +107,21 @@ def post(
     if not isinstance(found, dict):
         raise TransientError(f"{to.who} at {to.shown} answered no JSON object")
     return found
+
+
+def settled(dialect: D, ask: Callable[[D], T], without: Callable[[D, str], D | None]) -> tuple[D, T]:
+    """Ask in a dialect, and in the lesser one that `without` gives for each refusal: what it took, and said.
+
+    Raises what `ask` raises, a RefusedError too where nothing is left to give in.
+    """
+    while True:
+        try:
+            return dialect, ask(dialect)
+        except RefusedError as no:
+            lesser = without(dialect, no.said)
+            if lesser is None:
+                raise
+            dialect = lesser
 
 
 def client(seconds: float, *, trust_env: bool) -> httpx.Client:
