@@ -123,7 +123,7 @@ def _attended(
                 if key.fd in captures and _drain(key.fd, captures[key.fd]):
                     selector.unregister(key.fd)
             if sum(capture.seen for capture in captures.values()) > OUTPUT_FLOOD:
-                return f"killed: more than {OUTPUT_FLOOD >> 20} MB of output"
+                return f"killed: more than {OUTPUT_FLOOD >> 20} MB of output; have it print less"
             if why := enough():
                 return why
     return ""
