@@ -115,6 +115,13 @@ sandbox_option = click.option(
     show_default=True,
     help="Demand a level; auto takes the strongest there is (`optiloop doctor`).",
 )
+mode_option = click.option(
+    "--mode",
+    type=click.Choice(("exploit", "explore", "replicate")),
+    default="exploit",
+    show_default=True,
+    help="Run all but repeats, only what is new, or only what the log knows already.",
+)
 learn_option = click.option(
     "--learn-from",
     "learn_from",
@@ -170,6 +177,7 @@ def cli() -> None:
 @click.option("--tokens", type=click.IntRange(min=0), help="Spend at most so many tokens, read and written.")
 @click.option("--until", help="End when the champion reaches a goal, as in 'combined_us <= 9000'.")
 @click.option("--plateau", type=click.IntRange(min=1), help="End after this many experiments without a keep.")
+@mode_option
 @seed_option
 @learn_option
 @sandbox_option
@@ -184,6 +192,7 @@ def run(
     tokens: int | None,
     until: str | None,
     plateau: int | None,
+    mode: str,
     seed: int,
     learn_from: tuple[Path, ...],
     sandbox: str,
@@ -203,7 +212,9 @@ def run(
     except ValueError as error:
         raise UsageError(f"--until: {error}") from None
     limits = Limits(cycles, seconds or found.budget.run, usd, tokens, goal, plateau)
-    with _opened(found, proposer, seed=seed, fresh=fresh, sandbox=sandbox, learn_from=learn_from) as engine:
+    with _opened(
+        found, proposer, seed=seed, fresh=fresh, sandbox=sandbox, learn_from=learn_from, mode=mode
+    ) as engine:
         gave_up = _campaign(engine, limits, _style(proposer, as_json=as_json))
     _print_result(found, as_json=as_json)
     if gave_up:
@@ -216,6 +227,7 @@ def run(
 @target_argument
 @click.option("--interactive", is_flag=True, help="Show the change and ask before it is run.")
 @proposer_option
+@mode_option
 @seed_option
 @learn_option
 @sandbox_option
@@ -224,6 +236,7 @@ def step(
     target: str,
     interactive: bool,
     proposer: str,
+    mode: str,
     seed: int,
     learn_from: tuple[Path, ...],
     sandbox: str,
@@ -237,7 +250,9 @@ def step(
     # The live view would draw over the question.
     style = "lines" if interactive else _style(proposer, as_json=as_json)
     review = _ask if interactive else None
-    with _opened(found, proposer, seed=seed, review=review, sandbox=sandbox, learn_from=learn_from) as engine:
+    with _opened(
+        found, proposer, seed=seed, review=review, sandbox=sandbox, learn_from=learn_from, mode=mode
+    ) as engine:
         number = len(engine.history())
         with opened(style, engine, Limits(cycles=1)) as view:
             view.baseline(engine.prepare().value)
@@ -759,8 +774,10 @@ def _opened(
     review: Callable[[Proposal, str], bool] | None = None,
     sandbox: str = "auto",
     learn_from: tuple[Path, ...] = (),
+    mode: str = "exploit",
 ) -> Iterator[Engine]:
     from optiloop.loop import Engine
+    from optiloop.model import Mode
     from optiloop.proposers import find_proposer
     from optiloop.records import logs_of, read_records, spent_elsewhere
 
@@ -772,7 +789,14 @@ def _opened(
         _interruptible(),
         _disk(),
         Engine.opened(
-            target, found, seed=seed, fresh=fresh, review=review, sandbox=sandbox, elsewhere=elsewhere
+            target,
+            found,
+            seed=seed,
+            fresh=fresh,
+            review=review,
+            sandbox=sandbox,
+            elsewhere=elsewhere,
+            mode=Mode(mode),
         ) as engine,
     ):
         for note in engine.notes():

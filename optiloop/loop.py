@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -35,9 +35,12 @@ from optiloop.model import (
     Cost,
     Experiment,
     Finding,
+    Kin,
     Measurement,
     Metric,
+    Mode,
     Noise,
+    Novelty,
     Proposal,
     Proposer,
     Spent,
@@ -68,6 +71,7 @@ class Attempt:
     finding: Finding
     result: str | None = None
     change: str | None = None
+    kin: Kin = field(default_factory=Kin)
 
 
 class Engine:
@@ -75,7 +79,8 @@ class Engine:
 
     `seed` makes proposers that draw lots repeatable. `review` is asked before a novel proposal is run;
     a proposal it declines is logged as a discard. `sandbox` demands a level, `auto` takes the best there is.
-    `elsewhere` is what other targets' logs say of proposers' ideas (`optiloop.records`).
+    `elsewhere` is what other targets' logs say of proposers' ideas (`optiloop.records`). `mode` says which
+    proposals the run is for.
     """
 
     def __init__(
@@ -88,11 +93,13 @@ class Engine:
         review: Callable[[Proposal, str], bool] | None = None,
         sandbox: str = AUTO,
         elsewhere: Mapping[tuple[str, str], Spent] | None = None,
+        mode: Mode = Mode.EXPLOIT,
     ) -> None:
         self.target = target
         self.proposer = proposer
         self.seed = seed
         self.review = review
+        self.mode = mode
         self.elsewhere = dict(elsewhere or {})
         produced = target.metric.options.get("file")
         self.workspace = Workspace(
@@ -134,6 +141,7 @@ class Engine:
         review: Callable[[Proposal, str], bool] | None = None,
         sandbox: str = AUTO,
         elsewhere: Mapping[tuple[str, str], Spent] | None = None,
+        mode: Mode = Mode.EXPLOIT,
     ) -> Iterator[Engine]:
         """Take the lock, put the disk in order, and go on where the last loop ended, or begin.
 
@@ -141,7 +149,16 @@ class Engine:
         works, LedgerError where the log is broken, UsageError where the sandbox demanded is not to be had.
         """
         place = locate(target.root, target.name, target.editable[0])
-        engine = cls(target, proposer, place, seed=seed, review=review, sandbox=sandbox, elsewhere=elsewhere)
+        engine = cls(
+            target,
+            proposer,
+            place,
+            seed=seed,
+            review=review,
+            sandbox=sandbox,
+            elsewhere=elsewhere,
+            mode=mode,
+        )
         with locked(place, since=now()):
             if fresh:
                 engine.workspace.archive()
@@ -209,6 +226,7 @@ class Engine:
                 )
             self._history.add(experiment)
         self._adopt(self._history)
+        self._history.mode, self._history.seed = self.mode, _cycle_seed(self.seed, len(self._history))
         return self._history
 
     def _adopt(self, history: History) -> None:
@@ -246,13 +264,19 @@ class Engine:
         if forbidden := _forbidden(proposal, self.target, source):
             return Attempt(proposal, _no(Status.VIOLATION, forbidden))
         after = {**source, **proposal.edits}
-        result, change = result_fingerprint(after), change_fingerprint(source, after)
-        if known := _known(result, source, history):
-            return Attempt(proposal, _no(Status.DUPLICATE, known), result, change)
+        attempt = Attempt(
+            proposal,
+            _no(Status.DISCARD, "declined"),
+            result_fingerprint(after),
+            change_fingerprint(source, after),
+            history.kin(source, after),
+        )
+        if attempt.kin.refused:
+            return replace(attempt, finding=_no(Status.DUPLICATE, attempt.kin.why))
         if self.review is not None and not self.review(proposal, unified(source, after)):
-            return Attempt(proposal, _no(Status.DISCARD, "declined"), result, change)
+            return attempt
         start = self.measurement(history, (source, after))
-        return Attempt(proposal, self._evaluate(proposal, parent, start), result, change)
+        return replace(attempt, finding=self._evaluate(proposal, parent, start))
 
     def measurement(
         self, history: History, change: tuple[Mapping[str, str], Mapping[str, str]] | None = None
@@ -395,6 +419,7 @@ class Engine:
             seconds=seconds,
             seed=_cycle_seed(self.seed, len(history)),
             sandbox=self.sandbox.level,
+            kin=None if attempt.kin.novelty is Novelty.NOVEL else replace(attempt.kin, why=""),
         )
 
     def _save_artifacts(self, name: str) -> None:
@@ -536,14 +561,6 @@ def _forbidden(proposal: Proposal, target: Target, source: Mapping[str, str]) ->
         if char := unseen(text, source[path]):
             return f"{path}: holds {char}, which a reader of the change would not see"
     return ""
-
-
-def _known(result: str, source: Mapping[str, str], history: History) -> str:
-    """Say where the log holds this program's answer already; empty where it does not."""
-    if result == result_fingerprint(source):
-        return "no change: this is the champion"
-    twin = history.result(result)
-    return f"the same program as {twin.id}: {twin.status}, {twin.reason}" if twin else ""
 
 
 def _message(experiment: Experiment) -> str:

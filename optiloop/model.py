@@ -24,6 +24,9 @@ TAKES_BACK = "takes-back:"
 TRIED_AT = "at:"
 """The beginning of a tag that names the place where nothing could be proposed (see Lesson)."""
 
+REPEATS = "repeats:"
+"""The beginning of a tag for each answer that was refused on the way to a proposal: its twin's id follows."""
+
 HOLDOUT = "hold-out"
 """The name of the hold-out among the gates of a log line."""
 
@@ -65,6 +68,27 @@ class Status(StrEnum):
     CRASH = "crash"
     VIOLATION = "violation"
     NO_PROPOSAL = "no_proposal"
+
+
+class Novelty(StrEnum):
+    """What a proposal is to the log (docs/memory.md)."""
+
+    NOVEL = "novel"
+    KNOWN_SUCCESS = "known_success"
+    INCREMENTAL_FOLLOWUP = "incremental_followup"
+    REPEAT_FAILURE = "repeat_failure"
+    DUPLICATE_RUN = "duplicate_run"
+
+
+class Mode(StrEnum):
+    """What a run is for, and so which proposals it may run.
+
+    EXPLORE: new ones only. EXPLOIT, the default: all but repeats. REPLICATE: what the log knows already.
+    """
+
+    EXPLORE = "explore"
+    EXPLOIT = "exploit"
+    REPLICATE = "replicate"
 
 
 # --- a target: what may be edited, how it is judged right, how it is judged better -------------------
@@ -272,6 +296,38 @@ class Lesson:
     places: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Kin:
+    """What a proposal is to an earlier experiment: `of` is its id, empty for none; `level` how it is known.
+
+    `why` says it in words. `refused` was not run for it; `audit` was run to test the rule that refuses it.
+    """
+
+    novelty: Novelty = Novelty.NOVEL
+    of: str = ""
+    level: str = ""
+    why: str = ""
+    refused: bool = False
+    audit: bool = False
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """Where a proposer is asked to look: a file, a function or setting in it, and a kind of idea.
+
+    `part` is a dotted name; None: the whole file. `family` is empty where any idea will do.
+    """
+
+    path: str
+    part: str | None = None
+    family: str = ""
+
+    @property
+    def place(self) -> str:
+        """As a Lesson names it."""
+        return f"{self.path}::{self.part}" if self.part else self.path
+
+
 class Recall(Protocol):
     """What the log remembers, for a proposer's questions. Each answer costs the same at any log length."""
 
@@ -298,6 +354,15 @@ class Recall(Protocol):
 
     def spent_at(self, place: str) -> Spent:
         """What the experiments that changed a place or a file have gained and used so far."""
+
+    def tries(self, place: str, family: str) -> tuple[Lesson, ...]:
+        """All experiments of one family of ideas at a place or file, oldest first."""
+
+    def families(self, place: str) -> Mapping[str, Spent]:
+        """What each family of ideas has gained and used at a place or file."""
+
+    def kin(self, before: Mapping[str, str], after: Mapping[str, str]) -> Kin:
+        """What a change from one program to another is to the log, and whether the run's mode refuses it."""
 
     def diff(self, experiment: str) -> str:
         """The diff that an experiment proposed, by its id, read from the log; empty where there is none."""
@@ -540,6 +605,8 @@ class Experiment:
     previous: str = ""
     sandbox: str = ""
     """The level that contained its commands; empty in logs that did not say yet."""
+    kin: Kin | None = None
+    """What it was to the log before it; None where it was new, and in logs that did not say yet."""
 
 
 @dataclass(frozen=True)

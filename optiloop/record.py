@@ -19,9 +19,11 @@ from optiloop.model import (
     Experiment,
     GateResult,
     Interval,
+    Kin,
     Level,
     Measurement,
     Noise,
+    Novelty,
     Pair,
     Policy,
     Rule,
@@ -105,6 +107,7 @@ def as_json(experiment: Experiment) -> dict[str, Any]:
         "seconds": round(experiment.seconds, 4),
         "seed": experiment.seed,
         **({"sandbox": experiment.sandbox} if experiment.sandbox else {}),
+        **_present("kin", _kin_json(experiment.kin)),
         "commit": experiment.commit,
         "previous": experiment.previous,
     }
@@ -191,6 +194,21 @@ def _rule_json(rule: Rule | None) -> dict[str, Any] | None:
     }
 
 
+def _kin_json(kin: Kin | None) -> dict[str, Any] | None:
+    """Why it is kin is said by the log's reason where it is refused, and can be read from its twin."""
+    if kin is None or kin.novelty is Novelty.NOVEL:
+        return None
+    known = {"novelty": str(kin.novelty), "of": kin.of, "level": kin.level}
+    return {**known, **_present("refused", kin.refused), **_present("audit", kin.audit)}
+
+
+def _kin(found: Mapping[str, Any] | None) -> Kin | None:
+    if found is None:
+        return None
+    audit, refused = bool(found.get("audit")), bool(found.get("refused"))
+    return Kin(Novelty(found["novelty"]), found["of"], found["level"], refused=refused, audit=audit)
+
+
 def _cost(found: Mapping[str, Any]) -> Cost:
     return Cost(found["usd"], found["tokens"], found.get("tokens_out", 0), found.get("seconds", 0.0))
 
@@ -222,6 +240,7 @@ def _experiment(found: Mapping[str, Any]) -> Experiment:
         seconds=found["seconds"],
         seed=found["seed"],
         sandbox=str(found.get("sandbox", "")),
+        kin=_kin(found.get("kin")),
         commit=found["commit"],
         previous=found["previous"],
     )

@@ -19,7 +19,7 @@ from llm_server import KEY, _Handler, playing, says, smollm2
 from optiloop.errors import AllowanceError, ProposerError, ProposerGoneError
 from optiloop.loop import Engine
 from optiloop.memory.fingerprint import result_fingerprint
-from optiloop.memory.history import History
+from optiloop.memory.history import History, as_recall
 from optiloop.model import Allowance, Brief, Command, Cost, Metric, Proposal, Status
 from optiloop.proposers import find_proposer
 from optiloop.proposers.llm.chat import Finish, Reply, Request
@@ -98,7 +98,7 @@ def test_what_was_tried_before_is_not_proposed_again() -> None:
     tried = experiment_of(Proposal(AFTER, "", "x"), SOURCE, status=Status.DISCARD)
     known.add(replace(tried, result=result_fingerprint(AFTER)))
     chat = ScriptedChat(FASTER)
-    with pytest.raises(ProposerError, match=r"that was tried before \(discard"):
+    with pytest.raises(ProposerError, match=r"that was tried before: the same program as \w+: discard"):
         Model(chat).propose(brief_of(SOURCE, history=known, metric=metric, profile={"f_us": 9.0}))
     assert "make another change" in chat.asked[1].messages[3].content
 
@@ -308,3 +308,15 @@ def test_a_real_model_goes_through_the_loop(tmp_path: Path) -> None:
         costs = [lesson.cost for lesson in engine.history().latest(1)]
     assert None not in found
     assert all(cost.tokens > 0 and cost.tokens_out > 0 and cost.seconds > 0 for cost in costs)
+
+
+def test_refused_repeats_are_counted_with_what_came_of_them() -> None:
+    metric = Metric("score", Command("true"))
+    known = History(metric)
+    tried = experiment_of(Proposal(AFTER, "", "x"), SOURCE, status=Status.DISCARD)
+    known.add(replace(tried, result=result_fingerprint(AFTER)))
+    proposal = Model(ScriptedChat(FASTER, FASTER.replace("list(x)", "[*x]"))).propose(
+        brief(recall=as_recall(known), metric=metric)
+    )
+    assert proposal is not None
+    assert f"repeats:{tried.id}" in proposal.tags

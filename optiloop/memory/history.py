@@ -12,8 +12,12 @@ from dataclasses import dataclass
 from statistics import median
 
 from optiloop.decide import OUT_OF_TIME, SIMPLER, gain_of
-from optiloop.diff import places_of
+from optiloop.diff import places_of, unified
+from optiloop.memory.entities import aliases_of
+from optiloop.memory.facts import Facts, alike, of_diff
+from optiloop.memory.fingerprint import change_fingerprint, result_fingerprint
 from optiloop.memory.noise import Yardstick
+from optiloop.memory.novelty import Audits, judged, of_champion, of_change, of_likeness, of_program
 from optiloop.model import (
     DEMOTION,
     HOLDOUT,
@@ -21,9 +25,11 @@ from optiloop.model import (
     TRIED_AT,
     Baseline,
     Experiment,
+    Kin,
     Lesson,
     Measurement,
     Metric,
+    Mode,
     Recall,
     Spent,
     Status,
@@ -39,6 +45,22 @@ HOLDOUT_SPENT = "the hold-out has given all its answers; a new one and --fresh, 
 
 UNANSWERED = frozenset({OUT_OF_TIME, HOLDOUT_SPENT})
 """Reasons that say nothing about the candidate."""
+
+
+NEAR = 50
+"""The newest experiments at a place that a change is compared with, feature by feature."""
+FACTS_HELD = 5000
+"""Experiments whose facts are held in memory."""
+ALIKE = 0.9
+"""The share of features from which two changes are told to be much alike."""
+IDEA = "idea:"
+"""The beginning of the tag that names the kind of idea a proposer was asked for."""
+
+
+def family_of(lesson: Lesson) -> str:
+    """The kind of idea that an experiment tried: what was asked for, else what its proposer called it."""
+    asked = next((tag.removeprefix(IDEA) for tag in lesson.tags if tag.startswith(IDEA)), "")
+    return asked or lesson.family
 
 
 @dataclass(frozen=True)
@@ -73,11 +95,20 @@ class History:
     ) -> None:
         self._metric = metric
         self._diffs = diffs
+        self.mode = Mode.EXPLOIT
+        """What the run is for: what it refuses."""
+        self.seed = 1
+        """The cycle's; it draws the audits."""
+        self.audits = Audits()
         self.yardstick = Yardstick(metric, baseline)
         self._lessons: list[Lesson] = []
         self._by_result: dict[str, int] = {}
         self._by_change: dict[str, int] = {}
         self._by_tag: dict[str, int] = {}
+        self._runs_of: Counter[str] = Counter()
+        self._by_cell: defaultdict[str, dict[str, list[Lesson]]] = defaultdict(dict)
+        self._spent_in: defaultdict[str, dict[str, Spent]] = defaultdict(dict)
+        self._facts: dict[str, Facts] = {}
         self._kept: list[Lesson] = []
         self._by_place: defaultdict[str, list[Lesson]] = defaultdict(list)
         self._spent_at: defaultdict[str, Spent] = defaultdict(Spent)
@@ -115,6 +146,10 @@ class History:
         self._lessons.append(lesson)
         for place in _around(lesson.places):
             self._by_place[place].append(lesson)
+            self._by_cell[place].setdefault(family_of(lesson), []).append(lesson)
+        if experiment.change is not None and experiment.status in RAN:
+            self._runs_of[experiment.change] += 1
+        self.audits.learn(experiment)
         for key, table in ((experiment.result, self._by_result), (experiment.change, self._by_change)):
             if key is not None and experiment.status in RAN and experiment.reason not in UNANSWERED:
                 table[key] = index
@@ -125,7 +160,7 @@ class History:
         self.barren = self.barren + 1 if experiment.status is Status.NO_PROPOSAL else 0
         if DEMOTION not in experiment.tags:
             self.since_keep = 0 if experiment.status is Status.KEEP else self.since_keep + 1
-        self._count(experiment, lesson.places)
+        self._count(experiment, lesson)
         if experiment.measurement is not None and experiment.status is not Status.VIOLATION:
             self._learn(experiment, experiment.measurement)
         if experiment.status is Status.KEEP:
@@ -140,14 +175,17 @@ class History:
         if DEMOTION not in experiment.tags:
             self.standing.append(Kept.of(experiment))
 
-    def _count(self, experiment: Experiment, places: tuple[str, ...]) -> None:
+    def _count(self, experiment: Experiment, lesson: Lesson) -> None:
         kept = experiment.status is Status.KEEP
         gain = gain_of(experiment.effect, self._metric) if kept and experiment.effect is not None else 0.0
         one = Spent(1, int(kept), gain, experiment.seconds, experiment.cost.usd)
         for key in ((experiment.origin, None), (experiment.origin, experiment.family)):
             self._spent[key] = _sum(self._spent[key], one)
-        for place in _around(places):
+        family = family_of(lesson)
+        for place in _around(lesson.places):
             self._spent_at[place] = _sum(self._spent_at[place], one)
+            cells = self._spent_in[place]
+            cells[family] = _sum(cells.get(family, Spent()), one)
 
     def _learn(self, experiment: Experiment, measurement: Measurement) -> None:
         """Take the noise, the champion's level and its profile from what was measured anyway.
@@ -199,6 +237,59 @@ class History:
     def spent_at(self, place: str) -> Spent:
         """See model.Recall."""
         return self._spent_at.get(place, Spent())
+
+    def tries(self, place: str, family: str) -> tuple[Lesson, ...]:
+        """See model.Recall."""
+        return tuple(self._by_cell.get(place, {}).get(family, ()))
+
+    def families(self, place: str) -> Mapping[str, Spent]:
+        """See model.Recall."""
+        return dict(self._spent_in.get(place, {}))
+
+    def kin(self, before: Mapping[str, str], after: Mapping[str, str]) -> Kin:
+        """See model.Recall."""
+        return judged(self._kin(before, after), self.mode, seed=self.seed, audits=self.audits)
+
+    def _kin(self, before: Mapping[str, str], after: Mapping[str, str]) -> Kin:
+        result = result_fingerprint(after)
+        if result == result_fingerprint(before):
+            return of_champion()
+        if twin := self.result(result):
+            return of_program(twin)
+        change = change_fingerprint(before, after)
+        if twin := self.change(change):
+            stands = any(keep.id == twin.id for keep in self.standing)
+            return of_change(
+                twin,
+                stands=stands,
+                tries=self._runs_of[change],
+                champion=self.champion,
+                metric=self._metric,
+            )
+        return self._near(of_diff(unified(before, after)))
+
+    def _near(self, facts: Facts) -> Kin:
+        """The experiment at the same place that changed most nearly the same, or that set the same knob."""
+        near = [lesson for place in facts.places for lesson in self._by_place.get(place, ())[-NEAR:]]
+        ran = [lesson for lesson in near if lesson.status in RAN and lesson.reason not in UNANSWERED]
+        scored = [(alike(facts, known), at) for at, lesson in enumerate(ran) if (known := self._read(lesson))]
+        likeness, at = max(scored, default=(0.0, 0))
+        if likeness >= ALIKE:
+            return of_likeness(ran[at], likeness)
+        knobs = {knob.name for knob in facts.knobs}
+        kept = [lesson for lesson in ran if lesson.status is Status.KEEP]
+        followed = next(
+            (it for it in reversed(kept) if knobs & {knob.name for knob in self._read(it).knobs}), None
+        )
+        return of_likeness(followed, 0.0) if followed else Kin()
+
+    def _read(self, lesson: Lesson) -> Facts:
+        """The facts of an earlier experiment: from its diff in the log, once."""
+        if lesson.id not in self._facts:
+            if len(self._facts) >= FACTS_HELD:
+                self._facts.clear()
+            self._facts[lesson.id] = of_diff(self.diff(lesson.id), aliases_of(lesson.tags))
+        return self._facts[lesson.id]
 
     def diff(self, experiment: str) -> str:
         """See model.Recall."""

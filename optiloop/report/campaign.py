@@ -12,6 +12,7 @@ from optiloop.decide import effect_of, gain_of
 from optiloop.model import (
     DEMOTION,
     HOLDOUT,
+    REPEATS,
     TAKES_BACK,
     Baseline,
     Claim,
@@ -144,6 +145,12 @@ class Campaign:
         """How many experiments ended in each status, all seven in the model's order."""
         counts = Counter(experiment.status for experiment in self.experiments)
         return {status: counts[status] for status in Status}
+
+    @property
+    def duplicates_avoided(self) -> int:
+        """How often the log's answer was taken instead of a run, for answers within a cycle too."""
+        told = sum(tag.startswith(REPEATS) for experiment in self.experiments for tag in experiment.tags)
+        return self.statuses[Status.DUPLICATE] + told
 
     @property
     def cost(self) -> Cost:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from optiloop.model import Compare, Experiment, Status
+from optiloop.model import Compare, Experiment
 from optiloop.report.campaign import Campaign
 from optiloop.report.words import bounds, count, effect, ratio
 
@@ -40,7 +40,7 @@ def status(campaign: Campaign) -> dict[str, object]:
             "measured_again": sum(keep.id in campaign.rechecks for keep in campaign.standing),
             "taken_back": len(campaign.taken_back),
         },
-        "duplicates_avoided": campaign.statuses[Status.DUPLICATE],
+        "duplicates_avoided": campaign.duplicates_avoided,
         "cost": {"usd": cost.usd, "tokens": cost.tokens},
         "seconds": campaign.seconds,
         "exhausted": {

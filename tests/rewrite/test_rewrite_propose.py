@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
 from optiloop.memory.fingerprint import change_fingerprint, result_fingerprint
-from optiloop.model import Brief, Command, Cost, Lesson, Metric, Spent, Status
+from optiloop.model import Brief, Command, Cost, Kin, Lesson, Metric, Spent, Status
 from optiloop.proposers.rewrite import Rewrite
 
 SOURCE = """
@@ -49,6 +50,10 @@ class FakeRecall:
     def change(self, fingerprint: str) -> Lesson | None:
         return self.changes.get(fingerprint)
 
+    def kin(self, before: Mapping[str, str], after: Mapping[str, str]) -> Kin:
+        known = self.result(result_fingerprint(after)) or self.change(change_fingerprint(before, after))
+        return Kin(refused=known is not None or result_fingerprint(after) == result_fingerprint(before))
+
     def tagged(self, tag: str) -> Lesson | None:
         return None
 
@@ -72,10 +77,10 @@ def brief(source: str = SOURCE, **changes: object) -> Brief:
     return replace(plain, **changes)
 
 
-def lesson(status: Status, *, champion: float | None = None, effect: float | None = None) -> Lesson:
+def lesson(status: Status) -> Lesson:
     return Lesson(
         id="1", status=status, origin="rewrite", family="", hypothesis="", reason="", result=None,
-        change=None, tags=(), parent="", champion=champion, effect=effect, seconds=1.0, cost=Cost(),
+        change=None, tags=(), parent="", champion=None, effect=None, seconds=1.0, cost=Cost(),
     )  # fmt: skip
 
 
@@ -155,29 +160,6 @@ def test_a_known_change_is_not_proposed_on_another_base() -> None:
     known = change_fingerprint({"a.py": SOURCE}, proposal.edits)
     recall = FakeRecall(changes={known: lesson(Status.DISCARD)})
     assert proposal.family not in families(brief(SOURCE + "\n\nX = 1\n", recall=recall))
-
-
-REOPENED = {
-    "the champion is three times faster": (Status.DISCARD, 30.0, 10.0, 1.0, True),
-    "it was not measured": (Status.DISCARD, 30.0, 10.0, None, True),
-    "the champion is hardly faster": (Status.DISCARD, 15.0, 10.0, 1.0, False),
-    "it made things worse": (Status.DISCARD, 30.0, 10.0, 0.9, False),
-    "it failed the tests": (Status.GATE_FAILED, 30.0, 10.0, None, False),
-    "the champion of then is unknown": (Status.DISCARD, None, 10.0, 1.0, False),
-    "the champion of now is unknown": (Status.DISCARD, 30.0, None, 1.0, False),
-}
-
-
-@pytest.mark.parametrize("name", REOPENED)
-def test_a_change_too_small_to_show_is_tried_again_once_the_rest_is_fast(name: str) -> None:
-    status, then, now, effect, again = REOPENED[name]
-    proposal = Rewrite().propose(brief())
-    assert proposal is not None
-    known = change_fingerprint({"a.py": SOURCE}, proposal.edits)
-    recall = FakeRecall(changes={known: lesson(status, champion=then, effect=effect)})
-    other = Rewrite().propose(brief(recall=recall, champion=now))
-    assert other is not None
-    assert (other == proposal) is again
 
 
 def test_what_is_no_python_is_left_alone() -> None:

@@ -12,11 +12,11 @@ import re
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 from optiloop.definitions import definitions
 from optiloop.errors import AllowanceError, ProposerError, ProposerGoneError
-from optiloop.memory.fingerprint import result_fingerprint
-from optiloop.model import TRIED_AT, Brief, Cost, Proposal
+from optiloop.model import REPEATS, TRIED_AT, Brief, Cost, Proposal
 from optiloop.proposers.llm.answers import AnswerError, edits_of
 from optiloop.proposers.llm.chat import Chat, Message, Reply, Request
 from optiloop.proposers.llm.clients import find_chat
@@ -62,6 +62,7 @@ class Model:
         prompt = rendered(brief, asked(brief, self._kind))
         start = [Message("system", prompt.system), Message("user", prompt.user)]
         draw, talk, cost, why = random.Random(brief.seed), start, Cost(), ""
+        repeats: tuple[str, ...] = ()
         for _ in range(TRIES):
             try:
                 reply = self._reply(brief, prompt, talk, draw.randrange(2**48), cost)
@@ -71,20 +72,22 @@ class Model:
                 raise ProposerError(f"{why}; then: {error}", cost) from None
             cost += Cost(reply.usd, reply.tokens_in + reply.tokens_out, reply.tokens_out, reply.seconds)
             try:
-                return self._proposal(brief, prompt.ask, reply, cost)
+                proposal = self._proposal(brief, prompt.ask, reply, cost)
+                return replace(proposal, tags=(*proposal.tags, *repeats))
             except AnswerError as error:
                 why = str(error)
+                repeats += (f"{REPEATS}{error.twin}",) if error.twin else ()
             self.refused = [*self.refused[-99:], why]
             can_mend = talk is start and reply.finish == "stop"
             talk = [*start, Message("assistant", reply.text), _repair(why)] if can_mend else start
-        tags = (f"{TRIED_AT}{prompt.ask.place}", *prompt.ask.tags)
+        tags = (f"{TRIED_AT}{prompt.ask.place}", *prompt.ask.tags, *repeats)
         raise ProposerError(f"no answer of {self.name} could be used; the last: {why}", cost, tags)
 
     def _proposal(self, brief: Brief, ask: Ask, reply: Reply, cost: Cost) -> Proposal:
         edited = edits_of(reply.text, brief.source, ask, files_per_change=brief.files_per_change)
-        twin = brief.recall.result(result_fingerprint({**brief.source, **edited.edits}))
-        if twin is not None:
-            raise AnswerError(f"that was tried before ({twin.status}: {twin.reason}); make another change")
+        kin = brief.recall.kin(brief.source, {**brief.source, **edited.edits})
+        if kin.refused:
+            raise AnswerError(f"that was tried before: {kin.why}; make another change", twin=kin.of)
         return Proposal(edited.edits, edited.hypothesis, self.name, edited.family, ask.tags, cost)
 
     def _reply(self, brief: Brief, prompt: Prompt, talk: Sequence[Message], seed: int, cost: Cost) -> Reply:

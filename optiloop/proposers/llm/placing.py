@@ -14,7 +14,14 @@ MOST_HUNKS = 200
 
 
 class AnswerError(ValueError):
-    """An answer cannot be used; the message says why in one line, fit to be handed back to the model."""
+    """An answer cannot be used; the message says why in one line, fit to be handed back to the model.
+
+    `twin` is the earlier experiment whose repeat it is; empty where it is none.
+    """
+
+    def __init__(self, why: str, *, twin: str = "") -> None:
+        super().__init__(why)
+        self.twin = twin
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 from optiloop.errors import ProposerError
-from optiloop.memory.fingerprint import change_fingerprint, result_fingerprint
-from optiloop.model import Brief, Lesson, Proposal, Spent, Status
+from optiloop.model import Brief, Proposal, Spent
 from optiloop.proposers.rewrite.code import Code
 from optiloop.proposers.rewrite.rule import Language, Rule, Site
 from optiloop.proposers.rewrite.shares import shares_of_functions
@@ -21,9 +20,6 @@ ORIGIN = "rewrite"
 # A rule's record counts as if it had been tried this often before: with half of the tries kept where no
 # other target tells.
 _PRIOR_TRIES = 4.0
-# How many times faster the champion must have become before a discarded change may be tried again.
-_REOPENED_BY = 2.0
-_HARMLESS_EFFECT = 0.99
 
 
 @dataclass(frozen=True)
@@ -47,7 +43,7 @@ class Rewrite:
             rule, site = candidate.rule, candidate.site
             after = {**brief.source, candidate.path: site.text}
             readable = _parsed_anew(rule.language, site.text) is not None
-            if readable and _is_worth_trying(brief, after):
+            if readable and not brief.recall.kin(brief.source, after).refused:
                 return Proposal(
                     edits={candidate.path: site.text},
                     hypothesis=f"{site.function or candidate.path}: {site.what}",
@@ -97,25 +93,6 @@ def _record(brief: Brief, rule: Rule) -> float:
     other = brief.elsewhere.get((ORIGIN, rule.name), Spent())
     expected = (other.kept + _PRIOR_TRIES / 2) / (other.experiments + _PRIOR_TRIES)
     return (spent.kept + _PRIOR_TRIES * expected) / (spent.experiments + _PRIOR_TRIES)
-
-
-def _is_worth_trying(brief: Brief, after: Mapping[str, str]) -> bool:
-    if result_fingerprint(after) == result_fingerprint(brief.source):
-        return False
-    if brief.recall.result(result_fingerprint(after)) is not None:
-        return False
-    lesson = brief.recall.change(change_fingerprint(brief.source, after))
-    return lesson is None or _may_be_reopened(brief, lesson)
-
-
-def _may_be_reopened(brief: Brief, lesson: Lesson) -> bool:
-    """A change too small to show may show once all else has become fast."""
-    if lesson.status is not Status.DISCARD or not lesson.champion or not brief.champion:
-        return False
-    ratio = brief.champion / lesson.champion
-    return max(ratio, 1 / ratio) > _REOPENED_BY and (
-        lesson.effect is None or lesson.effect > _HARMLESS_EFFECT
-    )
 
 
 # --- from texts to sites ------------------------------------------------------------------------------
