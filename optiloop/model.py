@@ -91,6 +91,16 @@ class Mode(StrEnum):
     REPLICATE = "replicate"
 
 
+class Lessons(StrEnum):
+    """How a proposer that reads is told of the log (docs/memory.md)."""
+
+    DIGEST = "digest"
+    SUMMARIZE = "summarize"
+    CATEGORIZE = "categorize"
+    TRUNCATE = "truncate"
+    NONE = "none"
+
+
 # --- a target: what may be edited, how it is judged right, how it is judged better -------------------
 
 
@@ -231,6 +241,7 @@ class Target:
     budget: Budget = Budget()
     files_per_change: int = 1
     sandbox: Confinement = Confinement()
+    lessons: Lessons = Lessons.DIGEST
 
 
 # --- between loop and proposer -----------------------------------------------------------------------
@@ -355,8 +366,8 @@ class Recall(Protocol):
     def spent_at(self, place: str) -> Spent:
         """What the experiments that changed a place or a file have gained and used so far."""
 
-    def tries(self, place: str, family: str) -> tuple[Lesson, ...]:
-        """All experiments of one family of ideas at a place or file, oldest first."""
+    def tries(self, place: str, family: str, count: int) -> tuple[Lesson, ...]:
+        """The newest `count` experiments of one family of ideas at a place or file, oldest first."""
 
     def families(self, place: str) -> Mapping[str, Spent]:
         """What each family of ideas has gained and used at a place or file."""
@@ -393,6 +404,7 @@ class Brief:
     simpler and no worse is kept. `allowance` is a hard limit. `answers` is a folder for what was paid for: it
     outlives the process, so that the same brief need not be paid for twice. A proposal may edit
     `files_per_change` files. `sandbox` is the level at which a proposer runs programs of its own.
+    `assignment` is where to look, `lessons` how the log is told.
     """
 
     goal: str
@@ -412,6 +424,8 @@ class Brief:
     answers: Path | None = None
     files_per_change: int = 1
     sandbox: str = "process"
+    assignment: Assignment | None = None
+    lessons: Lessons = Lessons.DIGEST
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from optiloop.definitions import Definition
 from optiloop.diff import unified
+from optiloop.proposers.assignment import functions
 from optiloop.proposers.llm.answers import AnswerError, Edited, answer_schema, edits_of
-from optiloop.proposers.llm.focus import Ask, functions
+from optiloop.proposers.llm.focus import Ask
 
 SOURCE = '''\
 """Words and stacks."""

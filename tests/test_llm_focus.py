@@ -13,16 +13,8 @@ from hypothesis import strategies as st
 
 from optiloop.memory.history import History
 from optiloop.model import Brief, Command, Experiment, Metric, Proposal, Status
-from optiloop.proposers.llm.focus import (
-    IDEAS,
-    PROSE_IDEAS,
-    SETTING_IDEAS,
-    Ask,
-    Kind,
-    asked,
-    functions,
-    sentence,
-)
+from optiloop.proposers.assignment import IDEAS, PROSE_IDEAS, SETTING_IDEAS, functions
+from optiloop.proposers.llm.focus import Ask, Kind, asked, sentence
 from optiloop.testing import brief_of, experiment_of
 
 SOURCE = {"a.py": "".join(f"def {name}(x):\n    return x\n\n\n\n\n\n\n\n" for name in "fgh") + "# end\n" * 60}
@@ -105,7 +97,7 @@ def test_without_a_profile_loops_come_up_more() -> None:
         ("a.py", "def f(:\n"),
         ("a.py", ""),
         ("prompt.md", "# Be good\n\ndef f():\n    pass\n"),
-        ("config.toml", "x = 1\n"),
+        ("config.toml", "# nothing is set\n"),
         ("a.py", "if x:\n    def f(): return 1\nelse:\n    def f(): return 2\n"),
     ],
 )

@@ -22,7 +22,18 @@ from test_cli import call, write_toy
 
 from optiloop.errors import ProposerError, TargetError
 from optiloop.memory.history import History
-from optiloop.model import Brief, Command, Compare, Experiment, Lesson, Metric, Proposal, Recall, Status
+from optiloop.model import (
+    Brief,
+    Command,
+    Compare,
+    Experiment,
+    Lesson,
+    Lessons,
+    Metric,
+    Proposal,
+    Recall,
+    Status,
+)
 from optiloop.proposers.llm import tokens
 from optiloop.proposers.llm.focus import Ask, asked
 from optiloop.proposers.llm.prompt import AROUND, PARTS, Prompt, rendered
@@ -160,7 +171,7 @@ def test_nothing_known_nothing_said() -> None:
 
 def test_same_function_first_then_the_newest_and_each_idea_once() -> None:
     log = [experiment(n, function=n % 2, said=f"idea {n % 7}") for n in range(20)]
-    prompt = rendered(brief(*log), Ask("edits", "program.py", "f0"))
+    prompt = rendered(brief(*log, lessons=Lessons.TRUNCATE), Ask("edits", "program.py", "f0"))
     told = re.findall(r"^discard .*?: idea (\d)(?: \((\d) times\))?", prompt.user, re.MULTILINE)
     assert [int(idea) for idea, _ in told] == [4, 2, 0, 5, 3, 1, 6]
     assert "because 18 (3 times)" in prompt.user
@@ -295,6 +306,7 @@ def _large() -> Brief:
         context={"README.md": "Read this, all of it.\n\n" * 150},
         diagnosis=fenced("it is slow here\n" * 100),
         goal="Make it fast.\n" * 30,
+        lessons=Lessons.TRUNCATE,
     )
 
 
@@ -417,7 +429,7 @@ def test_a_prompt_is_the_same_work_after_ten_thousand_experiments() -> None:
         )
         for n in range(10_000)
     ]
-    short, long = brief(*log[:1000]), brief(*log)
+    short, long = brief(*log[:2000]), brief(*log)
     for kind in ("function", "file", "edits"):
         prompts, handed = [], []
         for known in (short, long):

@@ -238,9 +238,9 @@ class History:
         """See model.Recall."""
         return self._spent_at.get(place, Spent())
 
-    def tries(self, place: str, family: str) -> tuple[Lesson, ...]:
+    def tries(self, place: str, family: str, count: int) -> tuple[Lesson, ...]:
         """See model.Recall."""
-        return tuple(self._by_cell.get(place, {}).get(family, ()))
+        return tuple(self._by_cell.get(place, {}).get(family, ())[-count:]) if count > 0 else ()
 
     def families(self, place: str) -> Mapping[str, Spent]:
         """See model.Recall."""
@@ -334,8 +334,17 @@ def _lesson(experiment: Experiment, metric: str, champion: float | None) -> Less
         seconds=experiment.seconds,
         cost=experiment.cost,
         partial=_partial(measured, metric),
-        places=places_of(experiment.diff) or _tried_at(experiment.tags),
+        places=_places(experiment.diff) or _tried_at(experiment.tags),
     )
+
+
+def _places(diff: str) -> tuple[str, ...]:
+    """What a diff changes: functions, or files with the settings in them."""
+    places = places_of(diff)
+    if all(place.endswith(".py") or "::" in place for place in places):
+        return places
+    path = next(place for place in places if not place.endswith(".py"))
+    return (*places, *(f"{path}::{knob.name}" for knob in of_diff(diff).knobs))
 
 
 def _tried_at(tags: tuple[str, ...]) -> tuple[str, ...]:

@@ -7,7 +7,6 @@ Over budget it shrinks by rule, the cheapest loss first, and by whole lines, sta
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
@@ -15,7 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from optiloop.errors import ProposerError, TargetError
-from optiloop.model import TAKES_BACK, Brief, Compare, Lesson, Metric, Status
+from optiloop.memory.lessons import NEWEST, line, told
+from optiloop.model import Assignment, Brief, Compare, Metric, Status
+from optiloop.proposers.assignment import functions
 from optiloop.proposers.llm.focus import Ask, sentence
 from optiloop.proposers.llm.tokens import Count, count_tokens
 from optiloop.proposers.llm.views import alone, blocks_of, nearest, needed, outline, window
@@ -38,13 +39,11 @@ SHARES: Mapping[str, float] = {"lessons": 0.15, "history": 0.1, "diagnosis": 0.1
 AROUND = 16
 """Tokens that a chat's form puts around two messages."""
 
-MOST_LESSONS, MOST_KEEPS, MOST_PLACES = 40, 25, 12
+MOST_KEEPS, MOST_PLACES = 25, 12
 LESSONS_OF_FUNCTION, KEEPS_OF_FUNCTION = 6, 3
 """What is told where one function is asked for: a small model reads little."""
-NEWEST = 200
-"""The experiments that are looked through."""
-_LINE, _REASON = 90, 80
-"""Characters of a hypothesis and of a reason."""
+_LINE = 90
+"""Characters of a hypothesis."""
 _MARKS = re.compile(r"^[ \t]*# \d+ lines? left out$\n?", re.MULTILINE)
 _FAILED = frozenset({Status.GATE_FAILED, Status.CRASH, Status.VIOLATION})
 _LANGUAGES = {"py": "python", "sh": "sh", "md": "markdown", "yml": "yaml"}
@@ -349,11 +348,11 @@ def _within(lines: Sequence[str]) -> list[str]:
     """The first lines that a fence holds whole."""
     room = MOST
     found = []
-    for line in lines:
-        room -= len(line) + 1
+    for one in lines:
+        room -= len(one) + 1
         if room < 0:
             break
-        found.append(line)
+        found.append(one)
     return found
 
 
@@ -364,40 +363,15 @@ def _keeps(brief: Brief, ask: Ask) -> list[str]:
         lessons = lessons[-KEEPS_OF_FUNCTION:]
     else:
         lessons = list(brief.recall.keeps(MOST_KEEPS))
-    return _within([_line(it, brief.metric) for it in lessons])
+    return _within([line(it, brief.metric) for it in lessons])
 
 
 def _lessons(brief: Brief, ask: Ask) -> list[str]:
-    """What was tried and not kept: at the place first, then anywhere, the newest first; each idea once."""
-    near = brief.recall.at(ask.place, NEWEST)
-    far = () if ask.kind == "function" else brief.recall.latest(NEWEST)
-    tried = [
-        it
-        for some in (near, far)
-        for it in reversed(some)
-        if it.status not in (Status.KEEP, Status.NO_PROPOSAL)
-    ]
-    times = Counter(it.hypothesis for it in {it.id: it for it in tried}.values())
-    newest: dict[str, Lesson] = {}
-    for lesson in tried:
-        newest.setdefault(lesson.hypothesis, lesson)
-    most = LESSONS_OF_FUNCTION if ask.kind == "function" else MOST_LESSONS
-    again = (f" ({times[it.hypothesis]} times)" if times[it.hypothesis] > 1 else "" for it in newest.values())
-    lines = [f"{_line(it, brief.metric)}{n}" for it, n in zip(newest.values(), again, strict=True)]
-    return _within(lines[:most])
-
-
-def _line(lesson: Lesson, metric: Metric) -> str:
-    """One experiment on one line: how it ended, its gain, its idea, and the reason where it was not kept."""
-    gain = ""
-    if lesson.effect is not None:
-        ratio = metric.compare is Compare.RATIO
-        gain = f" {lesson.effect:.4g}x" if ratio else f" {lesson.effect:+.4g} {metric.unit}".rstrip()
-    family = f" [{plain_line(lesson.family, 30)}]" if lesson.family else ""
-    why = "" if lesson.status is Status.KEEP else f" | {plain_line(lesson.reason, _REASON)}"
-    back = " (takes an earlier one back)" if any(tag.startswith(TAKES_BACK) for tag in lesson.tags) else ""
-    said = plain_line(lesson.hypothesis, _LINE) or "no hypothesis"
-    return f"{lesson.status}{gain}{family}: {said}{back}{why}"
+    """What the log says of the place that is asked about, the most useful first."""
+    there = Assignment(ask.path, ask.function or ask.setting, ask.idea)
+    places = [f"{path}::{it.name}" for path, text in brief.source.items() for it in functions(path, text)]
+    lines = told(brief.recall, there, brief.metric, strategy=brief.lessons, places=places)
+    return _within(lines[: LESSONS_OF_FUNCTION if ask.kind == "function" else None])
 
 
 def _diagnosis(brief: Brief, ask: Ask) -> list[str]:
