@@ -21,7 +21,6 @@ from optiloop.memory.fingerprint import change_fingerprint
 from optiloop.model import Experiment, Status
 from optiloop.record import digest, encode
 from optiloop.report import Campaign
-from optiloop.report.words import number
 from optiloop.workspace import ask_git
 
 SUFFIX = ".optiloop.jsonl"
@@ -66,7 +65,7 @@ class Imported:
         told = ", ".join(f"{self._count(status)} {status}" for status in Status if self._count(status))
         lines = [
             f"{self.source}: {self.form}, {len(self.experiments):,} experiments: {told}",
-            f"{self.log.metric}: {number(values[0])} at first, {number(values[-1])} at last"
+            f"{self.log.metric}: {values[0]:.10g} at first, {values[-1]:.10g} at last"
             f" ({self.log.direction}: {self.log.known_by})",
         ]
         if self.commits is not None:
