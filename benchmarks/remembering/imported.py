@@ -16,6 +16,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -60,7 +61,7 @@ def figures(path: Path | None, short: bool) -> Iterator[str]:
 def keep_rates(experiments: Sequence[Experiment]) -> list[float]:
     """The share of keeps in each quarter of the log, the baseline among them."""
     edges = [len(experiments) * quarter // 4 for quarter in range(5)]
-    parts = [experiments[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    parts = [experiments[start:end] for start, end in pairwise(edges)]
     return [sum(one.status is Status.KEEP for one in part) / max(1, len(part)) for part in parts]
 
 
