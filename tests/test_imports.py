@@ -44,7 +44,7 @@ def researched(tmp_path: Path) -> Path:
     folder.mkdir()
     git(folder, "init", "-q", "-b", "research")
     base = commit(folder, "baseline", train=PROGRAM.format(lr=1, depth=8))
-    kept = commit(folder, "lr", train=PROGRAM.format(lr=2, depth=8), data=b"\xff\x00")
+    kept = commit(folder, "lr", train=PROGRAM.format(lr=2, depth=8), latin=b"\xff")
     lost = commit(folder, "depth", train=PROGRAM.format(lr=2, depth=10))
     git(folder, "reset", "-q", "--hard", "HEAD^")
     rows = (
@@ -86,7 +86,8 @@ def test_commits_give_diffs_and_times(researched: Path) -> None:
     assert (base.diff, base.time) == ("", "2026-03-08T03:00:00.000Z")
     assert kept.commit == git(researched, "rev-parse", "HEAD")
     assert "-LR = 1\n+LR = 2" in kept.diff
-    assert "data" not in kept.diff
+    assert "latin" not in kept.diff
+    assert lost.parent == kept.commit
     assert kept.change
     assert "-DEPTH = 8\n+DEPTH = 10" in lost.diff
     assert "LR" not in [line[1:3] for line in lost.diff.splitlines() if line.startswith(("+", "-"))]
@@ -107,6 +108,21 @@ def test_a_diff_is_from_the_champion(researched: Path) -> None:
     diff = import_log(log, repository=researched).experiments[-1].diff
     assert "+LR = 3" in diff
     assert "+# tidy" in diff
+
+
+def test_a_row_that_repeats_a_commit_has_no_diff(researched: Path) -> None:
+    log = researched / "results.tsv"
+    base = log.read_text().splitlines()[1].partition("\t")[0]
+    log.write_text(log.read_text() + f"{base}\t0.96\t44.0\tdiscard\tnamed by the commit it began from\n")
+    assert import_log(log, repository=researched).experiments[-1].diff == ""
+
+
+def test_data_and_long_files_are_no_part_of_a_diff(researched: Path) -> None:
+    last = commit(researched, "data", train="x = 1\n", nul=b"a\x00b", long="#" * 2**20 + "\n")
+    log = researched / "results.tsv"
+    log.write_text(log.read_text() + f"{last}\t0.96\t44.0\tkeep\tdata\n")
+    files = import_log(log, repository=researched).experiments[-1].diff.splitlines()
+    assert [line for line in files if line.startswith("+++")] == ["+++ b/train.py"]
 
 
 def test_an_imported_log_with_diffs_replays(researched: Path, tmp_path: Path) -> None:
