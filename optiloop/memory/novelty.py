@@ -61,8 +61,8 @@ class Audits:
 def judged(kin: Kin, mode: Mode, *, seed: int, audits: Audits) -> Kin:
     """The kin as it stands in this mode: refused, run as an audit, or as it is.
 
-    A change that failed is let through in a few cycles, and always where such audits have shown the rule to be
-    wrong.
+    A change that failed is let through in a few cycles, and always where such audits have shown the rule
+    to be wrong.
     """
     if _may_run(kin, mode):
         return kin
