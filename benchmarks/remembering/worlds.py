@@ -20,9 +20,10 @@ from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import NamedTuple
 
-from optiloop.memory.history import History
+from optiloop.memory.history import IDEA, History
 from optiloop.memory.lessons import told
 from optiloop.model import (
+    TRIED_AT,
     Assignment,
     Brief,
     Command,
@@ -149,6 +150,7 @@ class World:
             if self._runs(idea, listed):
                 return
         self.tally.empty += 1
+        self._give_up(there)
 
     @property
     def source(self) -> Mapping[str, str]:
@@ -189,7 +191,7 @@ class World:
     def _runs(self, idea: Idea, listed: set[Idea]) -> bool:
         """Whether the proposal is run; a refused one is told to the proposer."""
         repeated, wins = idea in self.answers, self._wins(idea)
-        self.tally.winners += wins and idea not in self.answers or wins and self._changed(idea)
+        self.tally.winners += (wins and idea not in self.answers) or (wins and self._changed(idea))
         same = not repeated or self.draw.random() < self.known.program
         if not same:
             self.spelling += 1
@@ -207,12 +209,19 @@ class World:
         self._learn(idea, after, wins, kin)
         return True
 
+    def _give_up(self, there: Assignment | None) -> None:
+        """The log's line of a cycle without a proposal, which the assignment learns from."""
+        tags = (f"{TRIED_AT}{there.place}", f"{IDEA}{there.family}") if there else ()
+        nothing = Proposal({}, "", "model", tags=tags)
+        made = experiment_of(nothing, self.source, number=self.number, status=Status.NO_PROPOSAL)
+        self.history.add(replace(made, result=None, change=None))
+
     def _learn(self, idea: Idea, after: Mapping[str, str], wins: bool, kin: Kin) -> None:
         self.tally.found += wins and idea not in self.kept
         self.answers[idea] = self._switch(idea)
         edits = {path: text for path, text in after.items() if text != self.source[path]}
         family = FAMILIES[idea.family]
-        proposal = Proposal(edits, idea.words, "model", family, (f"idea:{family}",))
+        proposal = Proposal(edits, idea.words, "model", family, (f"{IDEA}{family}",))
         status = Status.KEEP if wins else Status.DISCARD
         made: Experiment = experiment_of(proposal, self.source, number=self.number, status=status)
         self.history.add(replace(made, kin=kin))
