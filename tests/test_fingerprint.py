@@ -105,6 +105,307 @@ def test_meaning_does_matter(name: str) -> None:
     assert result(one) != result(other)
 
 
+C = "def f(x):\n    return Counter(x)\n"
+T = "def f(x):\n    {}\n    {}\n"
+TAIL = "def f(a, c):\n    {}\n"
+
+SAME_STRUCTURE = {
+    "a name of a module, and a module": (
+        "from collections import Counter\n" + C,
+        "import collections\ndef f(x):\n    return collections.Counter(x)\n",
+    ),
+    "another name for a module": ("import numpy as np\ny = np.sum(3)\n", "import numpy\ny = numpy.sum(3)\n"),
+    "another name for what is imported": (
+        "from a import b\ny = b(3)\n",
+        "from a import b as c\ny = c(3)\n",
+    ),
+    "two names of one module": (
+        "from math import sin, cos\ny = sin(1) + cos(1)\n",
+        "import math as m\ny = m.sin(1) + m.cos(1)\n",
+    ),
+    "a value returned by a name": (T.format("y = g(x)", "return y"), T.format("return g(x)", "pass")),
+    "steps that follow each other": (
+        "def f(x):\n    a = sorted(x)\n    b = len(a)\n    return b + 1\n",
+        "def f(x):\n    return len(sorted(x)) + 1\n",
+    ),
+    "two steps in their order": (
+        "def f(x):\n    a = g(x)\n    b = h(x)\n    return max(a, b)\n",
+        "def f(x):\n    return max(g(x), h(x))\n",
+    ),
+    "what a loop goes through": (
+        "def f(x):\n    a = g(x)\n    for y in a:\n        print(y)\n",
+        "def f(x):\n    for y in g(x):\n        print(y)\n",
+    ),
+    "what a list is given": (
+        "def f(x):\n    a = []\n    b = g(x)\n    a.append(b)\n    return a, 1\n",
+        "def f(x):\n    a = []\n    a.append(g(x))\n    return a, 1\n",
+    ),
+    "a private constant": ("_K = 8\ndef f():\n    return _K\n", "def f():\n    return 8\n"),
+    "a private tuple": ("_K = (1, 'a')\ndef f():\n    return _K\n", "def f():\n    return (1, 'a')\n"),
+    "arithmetic with a private constant": (
+        "_K: int = 512\ndef f():\n    return 2 * _K\n",
+        "def f():\n    return 1024\n",
+    ),
+    "the name of a private value": (
+        "import re\n_A = re.compile('x')\ndef f(t):\n    return _A.sub('', t)\n",
+        "import re\n_B = re.compile('x')\ndef f(t):\n    return _B.sub('', t)\n",
+    ),
+    "the name of a private function": (
+        "def _a(n):\n    return n and _a(n - 1)\ndef f(t):\n    return _a(t)\n",
+        "def _b(n):\n    return n and _b(n - 1)\ndef f(t):\n    return _b(t)\n",
+    ),
+    "else past a return": (
+        "def f(a):\n    if a:\n        return 1\n    else:\n        return g()\n",
+        "def f(a):\n    if a:\n        return 1\n    return g()\n",
+    ),
+    "a choice of what is returned": (
+        "def f(a):\n    if not a:\n        return 2\n    return 1\n",
+        "def f(a):\n    return 1 if a else 2\n",
+    ),
+    "a choice of a local": (
+        "def f(a):\n    b = 1 if a else 2\n    return b, b\n",
+        "def f(a):\n    if a:\n        b = 1\n    else:\n        b = 2\n    return b, b\n",
+    ),
+    "a guard in a loop": (
+        "def f(a):\n    for b in a:\n        if b is None:\n            continue\n        g(b)\n",
+        "def f(a):\n    for b in a:\n        if b is not None:\n            g(b)\n",
+    ),
+    "a guard of a function": (
+        "def f(a):\n    if a in b:\n        return\n    g(a)\n",
+        "def f(a):\n    if a not in b:\n        g(a)\n    return None\n",
+    ),
+    "denied membership": ("x = not a in b\n", "x = a not in b\n"),
+    "a denied choice": ("x = 1 if not a else 2\n", "x = 2 if a else 1\n"),
+    "a range from nought": ("x = range(0, n)\n", "x = range(n)\n"),
+    "a range by one": ("x = range(2, n, 1)\n", "x = range(2, n)\n"),
+    "locals given at once": (
+        "def f():\n    a, b = 0, 1\n    return b, a\n",
+        "def f():\n    a = 0\n    b = 1\n    return b, a\n",
+    ),
+    "an endless loop": ("while 1:\n    g()\n", "while True:\n    g()\n"),
+    "an annotation that means nothing": (
+        "from a import B\ndef f(x: B[int] | None) -> list[str]: return x\nB()\n",
+        "from a import B\ndef f(x): return x\nB()\n",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SAME_STRUCTURE)
+def test_structure_is_looked_through(name: str) -> None:
+    one, other = SAME_STRUCTURE[name]
+    assert result(one) == result(other)
+
+
+K = "_K = 8\ndef f():\n    return _K\n"
+EIGHT = "def f():\n    return 8\n"
+MODULE = "import collections\ndef f(x):\n    return collections.Counter(x)\n"
+
+NOT_SURE = {
+    "an import that is not used": ("import os\nx = 1\n", "x = 1\n"),
+    "an import beside the one that is used": (
+        "import collections\nfrom collections import Counter\n" + C,
+        "from collections import Counter\n" + C,
+    ),
+    "an import in a function": (
+        "from collections import Counter\n" + C,
+        "def f(x):\n    from collections import Counter\n    return Counter(x)\n",
+    ),
+    "a submodule": (
+        "from concurrent import futures\nx = futures.Executor()\n",
+        "import concurrent\nx = concurrent.futures.Executor()\n",
+    ),
+    "a submodule of a plain module": (
+        "from collections import abc\nx = abc.Sized\n",
+        "import collections\nx = collections.abc.Sized\n",
+    ),
+    "what may be assigned to in its module": (
+        "from sys import stdout\nstdout.write('')\n",
+        "import sys\nsys.stdout.write('')\n",
+    ),
+    "what is assigned to in its module": (
+        "import math\nmath.sin = abs\nx = math.sin(1)\n",
+        "import math as m\nfrom math import sin\nm.sin = abs\nx = sin(1)\n",
+    ),
+    "an import over a builtin that was read before": (
+        "x = pow(2, 3)\nfrom math import pow\n",
+        "import math\nx = math.pow(2, 3)\n",
+    ),
+    "names that are listed": ("__all__ = ['f']\n" + K, "__all__ = ['f']\n" + EIGHT),
+    "names that are looked up": (K + "x = globals()\n", EIGHT + "x = globals()\n"),
+    "names in a text": (K + "x = 'a._K'\n", EIGHT + "x = 'a._K'\n"),
+    "a public constant": (K.replace("_K", "K"), EIGHT),
+    "a constant assigned twice": ("_K = 7\n" + K, EIGHT),
+    "a constant changed by a function": (
+        K + "def g():\n    global _K\n    _K = 9\n",
+        EIGHT + "def g():\n    global _K\n    _K = 9\n",
+    ),
+    "a constant counted up": (K + "_K += 1\n", EIGHT),
+    "a constant deleted": (K + "del _K\n", EIGHT),
+    "a constant read too early": ("x = _K\n_K = 8\n", "x = 8\n"),
+    "a parameter of the same name": (
+        "_K = 8\ndef f(_K):\n    return _K\n",
+        "def f(_K):\n    return 8\n",
+    ),
+    "a field of the same name": (
+        "_K = 8\nclass A:\n    _K = 9\n    x = _K\n",
+        "class A:\n    _K = 9\n    x = 8\n",
+    ),
+    "a list made once": (K.replace("8", "[8]"), EIGHT.replace("8", "[8]")),
+    "a set made once": (K.replace("8", "{8}"), EIGHT.replace("8", "{8}")),
+    "one object and another of its value": (
+        "_K = 'a b'\ndef f(x):\n    return x is _K\n",
+        "def f(x):\n    return x is 'a b'\n",
+    ),
+    "a constant that is not used": ("_K = 8\nx = 1\n", "x = 1\n"),
+    "two lists and one": (
+        "_A = []\n_B = []\ndef f():\n    return _A, _B\n",
+        "_A = []\n_B = []\ndef f():\n    return _A, _A\n",
+    ),
+    "which of two lists": (
+        "_A = []\n_B = []\ndef f():\n    _A.append(1)\ndef g():\n    return _A\n",
+        "_A = []\n_B = []\ndef f():\n    _A.append(1)\ndef g():\n    return _B\n",
+    ),
+    "a name that a function tells": (
+        "def _a(): ...\nx = _a.__name__\n",
+        "def _b(): ...\nx = _b.__name__\n",
+    ),
+    "a step used twice": (T.format("a = g(x)", "return a, a"), T.format("return g(x), g(x)", "pass")),
+    "a step that comes later": (T.format("a = g(x)", "return h(), a"), T.format("return h(), g(x)", "pass")),
+    "steps in another order": (
+        "def f(x):\n    a = g(x)\n    b = h(x)\n    return max(b, a)\n",
+        "def f(x):\n    return max(h(x), g(x))\n",
+    ),
+    "a step that one way skips": (
+        T.format("a = g(x)", "return x and a"),
+        T.format("return x and g(x)", "pass"),
+    ),
+    "a step that a condition skips": (
+        T.format("a = g(x)", "return a if x else 1"),
+        T.format("return g(x) if x else 1", "pass"),
+    ),
+    "a step in a longer comparison": (
+        T.format("a = g(x)", "return 0 < x < a"),
+        T.format("return 0 < x < g(x)", "pass"),
+    ),
+    "a step of each round": (
+        T.format("a = g(x)", "return [y + a for y in x]"),
+        T.format("return [y + g(x) for y in x]", "pass"),
+    ),
+    "a condition of each round": (
+        "def f(x):\n    a = g(x)\n    while a:\n        h()\n",
+        "def f(x):\n    while g(x):\n        h()\n",
+    ),
+    "a step put off": (T.format("a = g(x)", "return lambda: a"), T.format("return lambda: g(x)", "pass")),
+    "a step into a `try`": (
+        "def f(x):\n    a = g(x)\n    try:\n        return a\n    except E:\n        return 1\n",
+        "def f(x):\n    try:\n        return g(x)\n    except E:\n        return 1\n",
+    ),
+    "a step that python -O leaves out": (
+        "def f(x):\n    a = g(x)\n    assert a\n",
+        "def f(x):\n    assert g(x)\n",
+    ),
+    "an attribute read later": (
+        "def f(x):\n    a = g(x)\n    return x.y(a)\n",
+        "def f(x):\n    return x.y(g(x))\n",
+    ),
+    "an item read later": (
+        "def f(x):\n    a = x.pop()\n    return x[0] + a\n",
+        "def f(x):\n    return x[0] + x.pop()\n",
+    ),
+    "a module's variable read later": (
+        "n = 1\ndef step():\n    global n\n    n += 1\ndef f():\n    a = step()\n    return n, a\n",
+        "n = 1\ndef step():\n    global n\n    n += 1\ndef f():\n    return n, step()\n",
+    ),
+    "an outer variable read later": (
+        "def f(n):\n    def g():\n        nonlocal n\n        n += 1\n    a = g()\n    return n, a\n",
+        "def f(n):\n    def g():\n        nonlocal n\n        n += 1\n    return n, g()\n",
+    ),
+    "a step that binds": (
+        "def f(x):\n    a = (y := x)\n    return y, a\n",
+        "def f(x):\n    return y, (y := x)\n",
+    ),
+    "what a text shows first": (
+        "def f(x):\n    a = g(x)\n    return f'{x}{a}'\n",
+        "def f(x):\n    return f'{x}{g(x)}'\n",
+    ),
+    "what is unpacked first": (
+        "def f(x):\n    a = g(x)\n    return h(*x, a)\n",
+        "def f(x):\n    return h(*x, g(x))\n",
+    ),
+    "what an attribute is added to": (
+        "def f(x):\n    a = g(x)\n    x.y += a\n",
+        "def f(x):\n    x.y += g(x)\n",
+    ),
+    "else past what goes on": (
+        "def f(a):\n    if a:\n        g()\n    else:\n        h()\n    return a\n",
+        "def f(a):\n    if a:\n        g()\n    h()\n    return a\n",
+    ),
+    "what follows a loop": (
+        "def f(a):\n    for b in a:\n        if b:\n            break\n        g()\n",
+        "def f(a):\n    for b in a:\n        if b:\n            continue\n        g()\n",
+    ),
+    "a guard before the end": (
+        "def f(a):\n    for b in a:\n        if b:\n            g()\n        h()\n",
+        "def f(a):\n    for b in a:\n        if not b:\n            continue\n        g()\n        h()\n",
+    ),
+    "what a loop does when it ends": (
+        "def f(a):\n    for b in a:\n        g()\n    else:\n        h()\n",
+        "def f(a):\n    for b in a:\n        g()\n        h()\n",
+    ),
+    "which way": (
+        "def f(a):\n    return 1 if a else 2\n",
+        "def f(a):\n    return 2 if a else 1\n",
+    ),
+    "denied equality": ("x = not a == b\n", "x = a != b\n"),
+    "denied order": ("x = not a < b\n", "x = a >= b\n"),
+    "denied twice": ("x = not not a\n", "x = a\n"),
+    "counting up": (T.format("x = x + [1]", "return x"), T.format("x += [1]", "return x")),
+    "a range of one's own": (
+        "def range(*a): ...\nx = range(0, n)\n",
+        "def range(*a): ...\nx = range(n)\n",
+    ),
+    "a range that is given": (
+        "def f(range):\n    return range(0, 1)\n",
+        "def f(range):\n    return range(1)\n",
+    ),
+    "a range from one": ("x = range(1, n)\n", "x = range(n)\n"),
+    "a range of several": ("x = range(0, *n)\n", "x = range(*n)\n"),
+    "locals given at once, each from another": (
+        "def f(a, b):\n    a, b = b, a\n    return a, b\n",
+        "def f(a, b):\n    a = b\n    b = a\n    return a, b\n",
+    ),
+    "an annotation that cannot be evaluated": ("def f(x: Missing): ...\n", "def f(x): ...\n"),
+    "a builtin that has no items": ("def f(x: any[int]): ...\n", "def f(x): ...\n"),
+    "a text beside a type": ("def f(x: 'A' | None): ...\n", "def f(x): ...\n"),
+}
+
+
+@pytest.mark.parametrize("name", NOT_SURE)
+def test_what_is_not_certain_is_different(name: str) -> None:
+    one, other = NOT_SURE[name]
+    assert result(one) != result(other)
+
+
+def test_a_name_that_another_file_knows_keeps_its_spelling() -> None:
+    user = {"user.py": "from a import _K\n"}
+    assert result_fingerprint({"a.py": K} | user) != result_fingerprint({"a.py": EIGHT} | user)
+    stranger = {"user.py": "from b import _K\n"}
+    assert result_fingerprint({"a.py": K} | stranger) == result_fingerprint({"a.py": EIGHT} | stranger)
+
+
+def test_a_change_of_a_private_value_is_one_of_that_alone() -> None:
+    old, new = "def _a():\n    return 1\n", "def _a():\n    return 2\n"
+    one, other = "def f():\n    return _a()\n", "def g():\n    return _a() + 1\n"
+    assert change(old + one, new + one) == change(old + other, new + other)
+
+
+def test_an_added_private_function_may_have_any_name() -> None:
+    base = "def f(t):\n    return t\n"
+    one = "def _a(t):\n    return t * 2\ndef f(t):\n    return _a(t)\n"
+    assert change(base, one) == change(base, one.replace("_a", "_twice"))
+    assert change(base, one) != change(base, one.replace("_a", "twice"))
+
+
 def test_text_that_does_not_parse_is_compared_without_trailing_space() -> None:
     assert result("def f(:  \n") == result("def f(:\n")
     assert result("def f(:\n") != result("def g(:\n")
