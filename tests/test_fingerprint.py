@@ -411,15 +411,118 @@ def test_text_that_does_not_parse_is_compared_without_trailing_space() -> None:
     assert result("def f(:\n") != result("def g(:\n")
 
 
-def test_json_is_compared_by_value() -> None:
-    assert result('{"a": 1e-4}', "a.json") == result('{\n  "a": 0.0001\n}\n', "a.json")
-    assert result('{"a": 1}', "a.json") != result('{"a": 2}', "a.json")
-    assert result('{"a": ', "a.json") != result('{"b": ', "a.json")
-
-
 def test_other_files_are_compared_by_line() -> None:
     assert result("a \nb\n", "a.txt") == result("a\nb", "a.txt")
     assert result(" a\n", "a.txt") != result("a\n", "a.txt")
+
+
+SAME_TEXT = {
+    "numbers in JSON": ("a.json", '{"a": 1e-4}', '{\n  "a": 0.0001\n}\n'),
+    "layout and comments in TOML": ("a.toml", "a=1e-4 # small\n[b]\nc=[1,2]\n", "a = 0.0001\nb.c = [1, 2]\n"),
+    "layout and comments in YAML": ("a.yaml", "a: [1, x] # y\n", "a:\n  - 1\n  - 'x'\n"),
+    "numbers in YAML": ("a.yml", "a: 1.50\nb: True\n", "a: 1.5\nb: true\n"),
+    "blanks between words": ("a.md", "Say  it.\n", "Say it. \n"),
+    "how a paragraph is wrapped": (
+        "a.prompt",
+        "You are asked to say it in ten\nwords, or in fewer.\n\n- one\n",
+        "You are asked to\nsay it in ten words, or in fewer.\n\n\n- one\n",
+    ),
+    "comments and layout in C": (
+        "a.c",
+        "int f(int a) { // adds\n  return a + 1; /* one */\n}\n",
+        "int f(int a)\n{\n  return a+1;\n}\n",
+    ),
+    "layout beside an #include": ("a.cpp", "#include <x>\n\nint a;\n", "#include <x>\nint  a;\n"),
+    "comments and layout in JavaScript": (
+        "a.js",
+        "// first\nlet a = 1 // one\nf( a )\n",
+        "let a = 1\n\nf(a)\n",
+    ),
+    "comments in Go": ("a.go", "x := 1 // one\ny()\n", "x := 1\ny()\n"),
+    "comments in Rust": ("a.rs", "// Adds.\nfn f() { g( ) }\n", "fn f() { /* so */ g() }\n"),
+    "layout in Java": ("a.java", "int a = b  + 1;\n", "int a\n  = b+1;\n"),
+    "layout in CSS": ("a.css", "a  b {\n  c: d; /* e */\n}\n", "a b { c: d; }\n"),
+    "layout in SQL": ("a.sql", "select  a -- all\nfrom b\n", "select a\nfrom b\n"),
+    "ends of lines": ("a.sh", "a  \r\nb\r\n", "a\nb\n"),
+}
+
+
+@pytest.mark.parametrize("name", SAME_TEXT)
+def test_wording_of_other_files_does_not_matter(name: str) -> None:
+    path, one, other = SAME_TEXT[name]
+    assert result(one, path) == result(other, path)
+
+
+PROSE = "You are asked to say it in ten words, or in fewer.\n"
+
+DIFFERENT_TEXT = {
+    "values in JSON": ("a.json", '{"a": 1}', '{"a": 2}'),
+    "broken JSON": ("a.json", '{"a": ', '{"b": '),
+    "keys of JSON in another order": ("a.json", '{"a": 1, "b": 2}', '{"b": 2, "a": 1}'),
+    "a key of JSON said twice": ("a.json", '{"a": 1, "a": 2}', '{"a": 2}'),
+    "numbers too large for JSON": ("a.json", '{"a": 1e999}', '{"a": 1e9999}'),
+    "types in TOML": ("a.toml", "a = 1\n", "a = 1.0\n"),
+    "a truth and a number in TOML": ("a.toml", "a = 1\n", "a = true\n"),
+    "tables of TOML in another order": ("a.toml", "a = 1\nb = 2\n", "b = 2\na = 1\n"),
+    "broken TOML": ("a.toml", "a = \n", "b = \n"),
+    "types in YAML": ("a.yaml", "a: 1\n", "a: '1'\n"),
+    "words of YAML 1.1": ("a.yaml", "a: yes\n", "a: true\n"),
+    "octal numbers of YAML 1.1": ("a.yaml", "a: 010\n", "a: 8\n"),
+    "numbers that YAML 1.1 reads as words": ("a.yaml", "a: 1e-4\n", "a: 0.0001\n"),
+    "tags of YAML": ("a.yaml", "a: !b c\n", "a: c\n"),
+    "one list and two lists in YAML": ("a.yaml", "a: &x [1]\nb: *x\n", "a: [1]\nb: [1]\n"),
+    "what a first line says in YAML": ("a.yaml", "#cloud-config\na: 1\n", "a: 1\n"),
+    "broken YAML": ("a.yaml", "a: [\n", "b: [\n"),
+    "words": ("a.md", "Say it.\n", "Say that.\n"),
+    "paragraphs": ("a.md", PROSE + PROSE, PROSE + "\n" + PROSE),
+    "headings": ("a.md", "# Now\n" + PROSE, "# Now " + PROSE),
+    "items": ("a.md", "- one\n- two\n", "- one - two\n"),
+    "labels": (
+        "a.txt",
+        "Ask it.\nAnswer: all is said and all is well done.\n",
+        "Ask it. Answer: all is said and all is well done.\n",
+    ),
+    "words line by line": ("a.txt", "pear\nplum fig\n", "pear plum\nfig\n"),
+    "code in a prompt": ("a.md", "```\na  b\n```\n", "```\na b\n```\n"),
+    "what follows code": ("a.md", "```\na\n```\n  b  c\n", "```\na\n```\n  b c\n"),
+    "indented code": ("a.md", "    a\n", "a\n"),
+    "lines of a template": ("a.j2", "{% if a %}\n" + PROSE, "{% if a %} " + PROSE),
+    "texts in C": ("a.c", 'f("  ");\n', 'f("");\n'),
+    "signs that join": ("a.c", "a = b - -c;\n", "a = b--c;\n"),
+    "words that join": ("a.c", "int a;\n", "inta;\n"),
+    "a macro with arguments": ("a.c", "#define A(x) x\n", "#define A (x) x\n"),
+    "the end of a macro": ("a.c", "#define A\nint b;\n", "#define A int b;\n"),
+    "what macros make a text of": (
+        "a.c",
+        "#define S(x) #x\nf(S(a + b));\n",
+        "#define S(x) #x\nf(S(a+b));\n",
+    ),
+    "the number of a line": ("a.c", "\nf(__LINE__);\n", "f(__LINE__);\n"),
+    "a pragma": ("a.c", "#pragma omp for\nf();\n", "f();\n"),
+    "what is commented out": ("a.c", "f(); // g();\nh();\n", "f(); g();\nh();\n"),
+    "ends of statements in JavaScript": ("a.js", "return\na\n", "return a\n"),
+    "a comment over lines in JavaScript": ("a.js", "return /* a\n */ b\n", "return b\n"),
+    "texts in JavaScript": ("a.js", "f(`a  b`)\n", "f(`a b`)\n"),
+    "a comment that tools read": ("a.js", "/*#__PURE__*/ f()\n", "f()\n"),
+    "a check switched off": ("a.ts", "// @ts-nocheck\nf()\n", "f()\n"),
+    "when Go builds": ("a.go", "//go:build linux\nf()\n", "f()\n"),
+    "C within Go": ("a.go", '// int x;\nimport "C"\n', 'import "C"\n'),
+    "a hint in SQL": ("a.sql", "select /*+ full(b) */ a\n", "select a\n"),
+    "a selector in CSS": ("a.css", "a .b { c: d }\n", "a.b { c: d }\n"),
+    "indentation of other files": ("a.mk", "a:\n\tb\n", "a:\nb\n"),
+    "a blank past a backslash": ("a.sh", "a \\ \nb\n", "a \\\nb\n"),
+}
+
+
+@pytest.mark.parametrize("name", DIFFERENT_TEXT)
+def test_meaning_of_other_files_does_matter(name: str) -> None:
+    path, one, other = DIFFERENT_TEXT[name]
+    assert result(one, path) != result(other, path)
+
+
+@given(st.text(max_size=100), st.sampled_from([path for path, _, _ in DIFFERENT_TEXT.values()]))
+def test_any_file_has_a_fingerprint(text: str, path: str) -> None:
+    assert len(result(text, path)) == 32
 
 
 def test_the_path_belongs_to_the_program() -> None:
