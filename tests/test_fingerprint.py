@@ -492,6 +492,11 @@ DIFFERENT_TEXT = {
     "words that join": ("a.c", "int a;\n", "inta;\n"),
     "a macro with arguments": ("a.c", "#define A(x) x\n", "#define A (x) x\n"),
     "the end of a macro": ("a.c", "#define A\nint b;\n", "#define A int b;\n"),
+    "a macro over two lines": (
+        "a.c",
+        "#define A(x) \\\n  x // so\nint b;\n",
+        "#define A(x) \\\n  x int b;\n",
+    ),
     "what macros make a text of": (
         "a.c",
         "#define S(x) #x\nf(S(a + b));\n",

@@ -239,7 +239,7 @@ def _tokens(language: str, text: str) -> list[_Token] | None:
             return None
         if language in _C and (line or (kind in Comment.Preproc and piece.startswith("#"))):
             line += piece
-            if kind in Comment.Preproc and piece.endswith("\n"):
+            if line.endswith("\n") and not line.endswith("\\\n"):
                 found.append(_Token(line.rstrip(), line=True))
                 line = ""
         elif kind in Text and not piece.strip():
