@@ -182,6 +182,17 @@ SAME_STRUCTURE = {
         "def f():\n    a, b = 0, 1\n    return b, a\n",
         "def f():\n    a = 0\n    b = 1\n    return b, a\n",
     ),
+    "locals given at once, of what others are not": (
+        "def f(x):\n    a, b = 0, len(x)\n    return a, b, a, b\n",
+        "def f(x):\n    a = 0\n    b = len(x)\n    return a, b, a, b\n",
+    ),
+    "constants given at once": ("A, B = 1, 'b'\n", "A = 1\nB = 'b'\n"),
+    "a private constant given with another": ("_A, _B = 1, 2\nx = _A + y + _B\n", "x = 1 + y + 2\n"),
+    "else of a loop that is never broken off": (
+        "def f(a):\n    for b in a:\n        if b:\n            return b\n    else:\n        return 1\n",
+        "def f(a):\n    for b in a:\n        if b:\n            return b\n    return 1\n",
+    ),
+    "an annotated private value": ("_A: dict[int, int] = {}\nx = _A\n", "_A = {}\nx = _A\n"),
     "an endless loop": ("while 1:\n    g()\n", "while True:\n    g()\n"),
     "an annotation that means nothing": (
         "from a import B\ndef f(x: B[int] | None) -> list[str]: return x\nB()\n",
@@ -349,8 +360,8 @@ NOT_SURE = {
         "def f(a):\n    for b in a:\n        if not b:\n            continue\n        g()\n        h()\n",
     ),
     "what a loop does when it ends": (
-        "def f(a):\n    for b in a:\n        g()\n    else:\n        h()\n",
-        "def f(a):\n    for b in a:\n        g()\n        h()\n",
+        "def f(a):\n    for b in a:\n        if b:\n            break\n    else:\n        h()\n",
+        "def f(a):\n    for b in a:\n        if b:\n            break\n    h()\n",
     ),
     "which way": (
         "def f(a):\n    return 1 if a else 2\n",
@@ -374,6 +385,19 @@ NOT_SURE = {
         "def f(a, b):\n    a, b = b, a\n    return a, b\n",
         "def f(a, b):\n    a = b\n    b = a\n    return a, b\n",
     ),
+    "locals given at once, where one may fail": (
+        "def f(x):\n    try:\n        c, b = 0, x()\n    except E:\n        b = c\n    return c, b\n",
+        "def f(x):\n    try:\n        c = 0\n        b = x()\n    except E:\n        b = c\n    return c, b\n",
+    ),
+    "locals given at once, where a function looks": (
+        "def f(x):\n    a = 1\n    def g():\n        return a\n    a, b = 0, g()\n    return a, b\n",
+        "def f(x):\n    a = 1\n    def g():\n        return a\n    a = 0\n    b = g()\n    return a, b\n",
+    ),
+    "one local given twice at once": (
+        "def f():\n    a, a = 0, 1\n    return a, a\n",
+        "def f():\n    a = 0\n    a = 1\n    return a, a\n",
+    ),
+    "names of a module given at once": ("A, B = 1, f()\n", "A = 1\nB = f()\n"),
     "an annotation that cannot be evaluated": ("def f(x: Missing): ...\n", "def f(x): ...\n"),
     "a builtin that has no items": ("def f(x: any[int]): ...\n", "def f(x): ...\n"),
     "a text beside a type": ("def f(x: 'A' | None): ...\n", "def f(x): ...\n"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Sequence
 
-from optiloop.memory.python_names import NODE_FIELDS, is_literal
+from optiloop.memory.python_names import NODE_FIELDS
 
 Block = list[ast.stmt]
 _Leaves = (ast.Return, ast.Raise, ast.Continue, ast.Break)
@@ -21,15 +21,27 @@ _OPPOSITE: dict[type[ast.cmpop], type[ast.cmpop]] = {
 
 
 def flat(body: Sequence[ast.stmt]) -> Block:
-    """Drop what does nothing, and take out of `else` what can only be reached past a body that leaves."""
+    """Drop what does nothing, and take out of `else` what follows anyway."""
     found: Block = []
     for node in body:
         if isinstance(node, ast.If) and node.orelse and leaves(node.body):
             found.append(ast.If(test=node.test, body=node.body, orelse=[]))
             found += flat(node.orelse)
+        elif isinstance(node, ast.For | ast.While) and node.orelse and not _breaks(node.body):
+            found += [_without_else(node), *flat(node.orelse)]
         elif not _does_nothing(node):
             found.append(node)
     return found
+
+
+def _without_else(node: ast.For | ast.While) -> ast.stmt:
+    if isinstance(node, ast.While):
+        return ast.While(test=node.test, body=node.body, orelse=[])
+    return ast.For(target=node.target, iter=node.iter, body=node.body, orelse=[])
+
+
+def _breaks(body: Sequence[ast.stmt]) -> bool:
+    return any(isinstance(node, ast.Break) for statement in body for node in ast.walk(statement))
 
 
 def _does_nothing(node: ast.stmt) -> bool:
@@ -44,18 +56,32 @@ def leaves(body: Sequence[ast.stmt]) -> bool:
     return isinstance(last, _Leaves)
 
 
-def one_by_one(body: Block, is_local: Callable[[str], bool]) -> Block:
-    """Give constants to several locals one after the other, not at once."""
+def one_by_one(body: Sequence[ast.stmt], can_be_told: Callable[[str], bool]) -> Block:
+    """Assign to several names one after the other, not at once, where nobody can tell.
+
+    `can_be_told` says of a name whether anybody sees when it is assigned to.
+    """
     found: Block = []
     for node in body:
         match node:
             case ast.Assign(targets=[ast.Tuple(elts=targets)], value=ast.Tuple(elts=values)):
-                names = {it.id for it in targets if isinstance(it, ast.Name) and is_local(it.id)}
-                if len(names) == len(targets) == len(values) and all(map(is_literal, values)):
+                names = [it.id for it in targets if isinstance(it, ast.Name) and not can_be_told(it.id)]
+                if len(names) == len(targets) == len(values) == len(set(names)) and _do_not_meet(
+                    names, values
+                ):
                     found += map(_assigned, targets, values)
                     continue
         found.append(node)
     return found
+
+
+def _do_not_meet(names: Sequence[str], values: Sequence[ast.expr]) -> bool:
+    """Whether no value reads a name that an earlier one is assigned to."""
+    return all(can_move(value) and not isinstance(value, ast.Starred) for value in values) and not any(
+        isinstance(node, ast.Name) and node.id in names[:place]
+        for place, value in enumerate(values)
+        for node in ast.walk(value)
+    )
 
 
 def branched(body: Block, *, is_local: Callable[[str], bool], tail: type[ast.stmt] | None) -> Block:

@@ -26,6 +26,7 @@ from optiloop.memory.python_names import (
     assignment,
     bound_here,
     imported_names,
+    is_literal,
     meanings,
 )
 
@@ -59,6 +60,7 @@ def statements(text: str, spelled: frozenset[str] = frozenset()) -> tuple[Statem
     """
     try:
         tree = ast.parse(text)
+        tree.body = [part for node in tree.body for part in _constants_apart(node)]
         return tuple(_Module(tree, spelled, keep_docstrings="__doc__" in text).statements())
     except (SyntaxError, ValueError, RecursionError):
         return None
@@ -110,12 +112,21 @@ class _Module:
             return
         if name in self._meanings.private:
             self._names[name] = "@"
+            if isinstance(node, ast.AnnAssign) and self._meanings.evaluates(annotation):
+                node = ast.Assign(targets=[node.target], value=cast(ast.expr, node.value))
         text = _Writer(node, self._meanings, self._names, keep_docstrings=self._keep_docstrings).text()
         if name in self._meanings.private:
             token = f"@{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
             self._names[name] = name if token in self._names.values() else token
         defined = isinstance(node, Definition)
         yield Statement(text, name=self._names.get(name, name) if defined else "")
+
+
+def _constants_apart(node: ast.stmt) -> list[ast.stmt]:
+    """`A, B = 1, 2` of a module as two statements; nobody can run between them."""
+    if isinstance(node, ast.Assign) and isinstance(node.value, ast.Tuple) and is_literal(node.value):
+        return [ast.copy_location(part, node) for part in one_by_one([node], lambda name: False)]
+    return [node]
 
 
 def _without_docstring(body: Sequence[ast.stmt]) -> Sequence[ast.stmt]:
@@ -164,6 +175,16 @@ class _Frame:
         """Whether a local is assigned once and read once, and nothing else is done with it."""
         counts, rebound, _ = self._counts
         return name in self.renamed and counts[name] == 2 and counts[f"{name}="] == 1 and name not in rebound
+
+    def can_be_told(self, name: str) -> bool:
+        """Whether anybody but the function's own next statement sees when a local is assigned to."""
+        return name not in self.renamed or self._is_watched
+
+    @cached_property
+    def _is_watched(self) -> bool:
+        watched = ast.Try | ast.With | ast.AsyncWith | ast.Lambda | ast.FunctionDef | ast.AsyncFunctionDef
+        kinds = (watched, getattr(ast, "TryStar", ast.Try))
+        return any(isinstance(node, kinds) for root in self.body for node in ast.walk(root))
 
     def is_steady(self, name: str) -> bool:
         return name in self.locals and name not in self._counts[1]
@@ -231,8 +252,9 @@ class _Writer:
         """Write statements that run one after the other; `tail` as in `branched`."""
         frame = self._frame
         renamed = frame.renamed if frame is not None else frozenset[str]()
-        found = one_by_one(flat(body), renamed.__contains__)
+        found = flat(body)
         if frame is not None:
+            found = one_by_one(found, frame.can_be_told)
             found = self._without_temporaries(found, frame)
         found = branched(found, is_local=renamed.__contains__, tail=tail)
         self._parts.append("[")
