@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import ast
 import keyword
+import random
+import sys
+from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+
+from remembering.edits import CHANGING, KEEPING
+from remembering.ideas import Idea, ideas, mislabelled
 
 from optiloop.memory.fingerprint import change_fingerprint, result_fingerprint
 
@@ -141,6 +149,10 @@ SAME_STRUCTURE = {
         "def f(x):\n    a = []\n    a.append(g(x))\n    return a, 1\n",
     ),
     "a private constant": ("_K = 8\ndef f():\n    return _K\n", "def f():\n    return 8\n"),
+    "a private constant beside a list of public names": (
+        "__all__ = ['f']\n_K = 8\ndef f():\n    return _K\n",
+        "__all__ = ['f']\ndef f():\n    return 8\n",
+    ),
     "a private tuple": ("_K = (1, 'a')\ndef f():\n    return _K\n", "def f():\n    return (1, 'a')\n"),
     "arithmetic with a private constant": (
         "_K: int = 512\ndef f():\n    return 2 * _K\n",
@@ -241,7 +253,8 @@ NOT_SURE = {
         "x = pow(2, 3)\nfrom math import pow\n",
         "import math\nx = math.pow(2, 3)\n",
     ),
-    "names that are listed": ("__all__ = ['f']\n" + K, "__all__ = ['f']\n" + EIGHT),
+    "names that are listed": ("__all__ = ['_K']\n" + K, "__all__ = ['_K']\n" + EIGHT),
+    "names that are listed somehow": ("__all__ = g()\n" + K, "__all__ = g()\n" + EIGHT),
     "names that are looked up": (K + "x = globals()\n", EIGHT + "x = globals()\n"),
     "names in a text": (K + "x = 'a._K'\n", EIGHT + "x = 'a._K'\n"),
     "a public constant": (K.replace("_K", "K"), EIGHT),
@@ -386,8 +399,8 @@ NOT_SURE = {
         "def f(a, b):\n    a = b\n    b = a\n    return a, b\n",
     ),
     "locals given at once, where one may fail": (
-        "def f(x):\n    try:\n        c, b = 0, x()\n    except E:\n        b = c\n    return c, b\n",
-        "def f(x):\n    try:\n        c = 0\n        b = x()\n    except E:\n        b = c\n    return c, b\n",
+        "def f(x):\n    try:\n        c, b = 0, x()\n    except E:\n        b = c\n    return c\n",
+        "def f(x):\n    try:\n        c = 0\n        b = x()\n    except E:\n        b = c\n    return c\n",
     ),
     "locals given at once, where a function looks": (
         "def f(x):\n    a = 1\n    def g():\n        return a\n    a, b = 0, g()\n    return a, b\n",
@@ -630,3 +643,53 @@ def test_any_text_has_a_fingerprint(text: str) -> None:
 def test_formatting_never_matters(same: str, different: str) -> None:
     for text in (*SAME[same], *DIFFERENT[different]):
         assert result(text) == result(ast.unparse(ast.parse(text)))
+
+
+ROOT = Path(__file__).parents[1]
+MODULES = (
+    "targets/text_processor/text_processor.py",
+    "benchmarks/naive/parsing.py",
+    "benchmarks/naive/graphs.py",
+)
+TEXTS = {path: (ROOT / path).read_text(encoding="utf-8") for path in MODULES}
+slow = settings(deadline=None, max_examples=60)
+
+
+@slow
+@given(st.sampled_from(MODULES), st.sampled_from(sorted(CHANGING)), st.integers(0, 10**6))
+def test_an_edit_that_changes_a_program_is_seen(path: str, edit: str, seed: int) -> None:
+    edited = CHANGING[edit](TEXTS[path], random.Random(seed))
+    assert edited is None or result(edited) != result(TEXTS[path])
+
+
+@slow
+@given(
+    st.sampled_from(MODULES),
+    st.lists(st.sampled_from(sorted(KEEPING)), min_size=1, max_size=3),
+    st.integers(0, 10**6),
+)
+def test_an_edit_that_keeps_a_program_is_not(path: str, edits: list[str], seed: int) -> None:
+    edited = TEXTS[path]
+    for name in edits:
+        edited = KEEPING[name](edited, random.Random(seed)) or edited
+    assert result(edited) == result(TEXTS[path])
+
+
+@slow
+@given(
+    st.sampled_from(MODULES),
+    st.sampled_from(sorted(KEEPING)),
+    st.sampled_from(sorted(CHANGING)),
+    st.integers(0, 10**6),
+)
+def test_a_change_is_seen_under_other_wording(path: str, keeping: str, changing: str, seed: int) -> None:
+    edited = CHANGING[changing](TEXTS[path], random.Random(seed))
+    reworded = edited and KEEPING[keeping](edited, random.Random(seed))
+    assert not reworded or result(reworded) != result(TEXTS[path])
+
+
+@pytest.mark.parametrize("idea", ideas(), ids=lambda idea: idea.name)
+def test_labelled_patches_that_differ_are_never_merged(idea: Idea) -> None:
+    assert not list(mislabelled(idea))
+    assert not [pair for pair in idea.different_pairs if result(pair[0]) == result(pair[1])]
+    assert any(result(one) == result(other) for one, other in idea.equal_pairs)

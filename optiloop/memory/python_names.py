@@ -30,7 +30,7 @@ _SUBMODULES = frozenset({"abc", "decoder", "encoder", "scanner", "tool", "templa
 _LOOKS_UP_LOCALS = frozenset({"locals", "eval", "exec", "vars", "dir"})
 _LOOKS_UP_GLOBALS = _LOOKS_UP_LOCALS | frozenset(
     {"globals", "getattr", "setattr", "delattr", "__import__", "import_module", "__dict__", "modules"}
-    | {"__getattr__", "__all__", "_getframe", "currentframe", "builtins", "__builtins__"}
+    | {"__getattr__", "_getframe", "currentframe", "builtins", "__builtins__"}
 )
 _READS_NAMES_OF_FUNCTIONS = frozenset({"__name__", "__qualname__", "__code__"})
 
@@ -243,7 +243,7 @@ def meanings(tree: ast.Module, spelled: frozenset[str]) -> Meanings:
     top = dict(_bound_at_top(tree.body))
     once = frozenset(name for name in top if counted.bound[name] == 1)
     free = frozenset[str]()
-    if not counted.shows_globals:
+    if not counted.shows_globals and not _lists_names(tree, counted):
         free = frozenset(name for name in once - spelled if _is_free(name, top[name], counted))
     imports = {name: origin for name, origin in _origins(tree.body) if name in free - counted.patched}
     told = Counter(imports.values())
@@ -266,6 +266,18 @@ def _makes_annotations_lazy(node: ast.stmt) -> bool:
         and node.module == "__future__"
         and "annotations" in imported_names(node)
     )
+
+
+def _lists_names(tree: ast.Module, counted: Census) -> bool:
+    """Whether `__all__` may hold more than the texts in `Census.strings`."""
+    plain = sum(
+        pair[0] == "__all__" for pair in map(assignment, tree.body) if pair and _is_list_of_texts(pair[1])
+    )
+    return counted.reads["__all__"] > 0 or counted.bound["__all__"] != plain
+
+
+def _is_list_of_texts(node: ast.expr) -> bool:
+    return isinstance(node, ast.List | ast.Tuple) and all(map(_is_text, node.elts))
 
 
 def _is_free(name: str, place: _Place, counted: Census) -> bool:
