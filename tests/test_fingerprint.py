@@ -153,6 +153,7 @@ SAME_STRUCTURE = {
         "__all__ = ['f']\n_K = 8\ndef f():\n    return _K\n",
         "__all__ = ['f']\ndef f():\n    return 8\n",
     ),
+    "a private sum": ("_K = -(2 * 8)\ndef f():\n    return _K\n", "def f():\n    return -16\n"),
     "a private tuple": ("_K = (1, 'a')\ndef f():\n    return _K\n", "def f():\n    return (1, 'a')\n"),
     "arithmetic with a private constant": (
         "_K: int = 512\ndef f():\n    return 2 * _K\n",
@@ -257,6 +258,7 @@ NOT_SURE = {
     "names that are listed somehow": ("__all__ = g()\n" + K, "__all__ = g()\n" + EIGHT),
     "names that are looked up": (K + "x = globals()\n", EIGHT + "x = globals()\n"),
     "names in a text": (K + "x = 'a._K'\n", EIGHT + "x = 'a._K'\n"),
+    "a constant that fails": (K.replace("8", "8 / 0"), EIGHT.replace("8", "8 / 0")),
     "a public constant": (K.replace("_K", "K"), EIGHT),
     "a constant assigned twice": ("_K = 7\n" + K, EIGHT),
     "a constant changed by a function": (
@@ -652,7 +654,7 @@ MODULES = (
     "benchmarks/naive/graphs.py",
 )
 TEXTS = {path: (ROOT / path).read_text(encoding="utf-8") for path in MODULES}
-slow = settings(deadline=None, max_examples=60)
+slow = settings(deadline=None, max_examples=25)
 
 
 @slow
@@ -665,12 +667,12 @@ def test_an_edit_that_changes_a_program_is_seen(path: str, edit: str, seed: int)
 @slow
 @given(
     st.sampled_from(MODULES),
-    st.lists(st.sampled_from(sorted(KEEPING)), min_size=1, max_size=3),
+    st.sets(st.sampled_from(sorted(KEEPING)), min_size=1, max_size=3),
     st.integers(0, 10**6),
 )
-def test_an_edit_that_keeps_a_program_is_not(path: str, edits: list[str], seed: int) -> None:
+def test_an_edit_that_keeps_a_program_is_not(path: str, edits: set[str], seed: int) -> None:
     edited = TEXTS[path]
-    for name in edits:
+    for name in sorted(edits):
         edited = KEEPING[name](edited, random.Random(seed)) or edited
     assert result(edited) == result(TEXTS[path])
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import ast
 import hashlib
-import operator
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -25,15 +24,14 @@ from optiloop.memory.python_names import (
     Meanings,
     assignment,
     bound_here,
+    folded,
     imported_names,
     is_literal,
     meanings,
 )
 
-_LARGEST_FOLDED = 2**64
 _STEADY_MODULES = PLAIN_MODULES | {"numpy"}
 
-_Number = int | float | complex
 _Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 _Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 _Display = (ast.List, ast.Dict, ast.Set, ast.ListComp, ast.DictComp, ast.SetComp)
@@ -342,34 +340,13 @@ class _Writer:
         self._parts.append(f"{type(node.value).__name__}:{node.value!r},")
 
     def _arithmetic(self, node: ast.BinOp | ast.UnaryOp) -> None:
-        number = self._folded(node)
+        number = folded(node, self._meanings.literals)
         if number is not None:
             self._parts.append(f"{type(number).__name__}:{number!r},")
         elif isinstance(node, ast.UnaryOp) and (other := _membership_denied(node)):
             self._fields(other)
         else:
             self._fields(node)
-
-    def _folded(self, node: ast.expr) -> _Number | None:
-        """The value of pure arithmetic on number literals, or None."""
-        if isinstance(node, ast.Name):
-            node = self._meanings.literals.get(node.id, node)
-        if isinstance(node, ast.Constant):
-            # Not isinstance: True is an int.
-            return node.value if type(node.value) in _NUMBER_TYPES else None  # type: ignore[return-value]
-        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
-            number = self._folded(node.operand)
-            return None if number is None else -number
-        if not isinstance(node, ast.BinOp) or type(node.op) not in _FOLDS:
-            return None
-        right = self._folded(node.right)
-        left = None if right is None else self._folded(node.left)
-        if left is None or right is None or _is_large(left, node.op, right):
-            return None
-        try:
-            return _FOLDS[type(node.op)](left, right)
-        except (ZeroDivisionError, OverflowError):
-            return None
 
     def _call(self, node: ast.Call) -> None:
         """`range` says its start and its step only where they are not the usual ones."""
@@ -566,19 +543,3 @@ def _note_binding(node: ast.AST, names: _Names) -> None:
             names.declared.update(declared)
         case _:
             names.spelled.update(bound_here(node))
-
-
-# --- numbers ------------------------------------------------------------------------------------------
-
-_NUMBER_TYPES = (int, float, complex)
-_FOLDS: dict[type[ast.AST], Callable[[_Number, _Number], _Number]] = {
-    ast.Add: operator.add,
-    ast.Sub: operator.sub,
-    ast.Mult: operator.mul,
-    ast.Div: operator.truediv,
-    ast.Pow: operator.pow,
-}
-
-
-def _is_large(left: _Number, op: ast.operator, right: _Number) -> bool:
-    return max(abs(left), abs(right)) > _LARGEST_FOLDED or (isinstance(op, ast.Pow) and abs(right) > 64)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ast
 import builtins
+import operator
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -42,6 +43,7 @@ _TYPE_PARAMETERS = tuple(
 
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 _Place = tuple[int, int]
+_Number = int | float | complex
 
 
 @dataclass
@@ -334,13 +336,50 @@ def is_literal(node: ast.expr) -> bool:
     match node:
         case ast.Constant():
             return True
-        case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=value)):
-            return type(value) in {int, float}
         case ast.Tuple(elts=items):
             return all(map(is_literal, items))
         case _:
-            return False
+            return folded(node, {}) is not None
 
 
 def _is_text(node: ast.expr) -> bool:
     return isinstance(node, ast.Constant) and node.value is not None
+
+
+# --- numbers ------------------------------------------------------------------------------------------
+
+_LARGEST_FOLDED = 2**64
+_NUMBER_TYPES = (int, float, complex)
+_FOLDS: dict[type[ast.AST], Callable[[_Number, _Number], _Number]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.Pow: operator.pow,
+}
+
+
+def folded(node: ast.expr, literals: Mapping[str, ast.expr]) -> _Number | None:
+    """The value of pure arithmetic on number literals, and on names of such; None for anything else."""
+    if isinstance(node, ast.Name):
+        node = literals.get(node.id, node)
+    if isinstance(node, ast.Constant):
+        # Not isinstance: True is an int.
+        return node.value if type(node.value) in _NUMBER_TYPES else None  # type: ignore[return-value]
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        number = folded(node.operand, literals)
+        return None if number is None else -number
+    if not isinstance(node, ast.BinOp) or type(node.op) not in _FOLDS:
+        return None
+    right = folded(node.right, literals)
+    left = None if right is None else folded(node.left, literals)
+    if left is None or right is None or _is_large(left, node.op, right):
+        return None
+    try:
+        return _FOLDS[type(node.op)](left, right)
+    except (ZeroDivisionError, OverflowError):
+        return None
+
+
+def _is_large(left: _Number, op: ast.operator, right: _Number) -> bool:
+    return max(abs(left), abs(right)) > _LARGEST_FOLDED or (isinstance(op, ast.Pow) and abs(right) > 64)
