@@ -207,6 +207,10 @@ SAME_STRUCTURE = {
     ),
     "an annotated private value": ("_A: dict[int, int] = {}\nx = _A\n", "_A = {}\nx = _A\n"),
     "an endless loop": ("while 1:\n    g()\n", "while True:\n    g()\n"),
+    "an annotation by a class": (
+        "class A: ...\ndef f(x: A): ...\n",
+        "class A: ...\ndef f(x): ...\n",
+    ),
     "an annotation that means nothing": (
         "from a import B\ndef f(x: B[int] | None) -> list[str]: return x\nB()\n",
         "from a import B\ndef f(x): return x\nB()\n",
@@ -414,6 +418,10 @@ NOT_SURE = {
     ),
     "names of a module given at once": ("A, B = 1, f()\n", "A = 1\nB = f()\n"),
     "an annotation that cannot be evaluated": ("def f(x: Missing): ...\n", "def f(x): ...\n"),
+    "an annotation that cannot be evaluated yet": (
+        "def f(x: A): ...\nclass A: ...\n",
+        "def f(x): ...\nclass A: ...\n",
+    ),
     "a builtin that has no items": ("def f(x: any[int]): ...\n", "def f(x): ...\n"),
     "a text beside a type": ("def f(x: 'A' | None): ...\n", "def f(x): ...\n"),
 }

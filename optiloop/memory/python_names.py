@@ -208,8 +208,8 @@ class Meanings:
     literals: dict[str, ast.expr]
     private: frozenset[str]
     fixed: frozenset[str]
-    typed: frozenset[str]
-    """Names that an annotation may use without an error."""
+    types: dict[str, _Place]
+    """Where names are bound that an annotation may use from there on without an error."""
     lazy_annotations: bool
 
     def is_fixed(self, name: str) -> bool:
@@ -217,6 +217,13 @@ class Meanings:
 
     def is_builtin(self, name: str) -> bool:
         return name in BUILTINS and not self.counted.bound[name] and not self.counted.stars
+
+    def _is_bound_at(self, node: ast.Name) -> bool:
+        place = self.types.get(node.id)
+        return place is not None and place < (node.lineno, node.col_offset)
+
+    def _has_items(self, node: ast.Name) -> bool:
+        return self._is_bound_at(node) or (node.id in _GENERIC and self.is_builtin(node.id))
 
     def evaluates(self, annotation: ast.expr | None) -> bool:
         """Whether an annotation certainly raises nothing where it is evaluated."""
@@ -226,12 +233,10 @@ class Meanings:
             case _ if self.lazy_annotations:
                 return True
             case ast.Name(id=name):
-                return name in self.typed or (name in _TYPES and self.is_builtin(name))
-            case ast.Attribute(value=ast.Name(id=name)):
-                return name in self.typed
-            case ast.Subscript(value=ast.Name(id=name), slice=inner) if (
-                name in _GENERIC or name in self.typed
-            ):
+                return self._is_bound_at(annotation) or (name in _TYPES and self.is_builtin(name))
+            case ast.Attribute(value=ast.Name() as module):
+                return self._is_bound_at(module)
+            case ast.Subscript(value=ast.Name() as base, slice=inner) if self._has_items(base):
                 return all(map(self.evaluates, inner.elts if isinstance(inner, ast.Tuple) else [inner]))
             case ast.BinOp(left=left, op=ast.BitOr(), right=right):
                 return all(self.evaluates(side) and not _is_text(side) for side in (left, right))
@@ -257,9 +262,14 @@ def meanings(tree: ast.Module, spelled: frozenset[str]) -> Meanings:
                 literals[name] = value
             elif value is not None or not counted.shows_functions:
                 private.add(name)
-    typed = frozenset(name for name, _ in _origins(tree.body) if name in once)
+    types = {name: top[name] for name, _ in _origins(tree.body) if name in once}
+    types |= {
+        node.name: top[node.name]
+        for node in tree.body
+        if isinstance(node, ast.ClassDef) and node.name in once
+    }
     lazy = any(map(_makes_annotations_lazy, tree.body))
-    return Meanings(counted, imports, literals, frozenset(private), once, typed, lazy)
+    return Meanings(counted, imports, literals, frozenset(private), once, types, lazy)
 
 
 def _makes_annotations_lazy(node: ast.stmt) -> bool:
