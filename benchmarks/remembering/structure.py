@@ -22,11 +22,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from remembering.edits import CHANGING, KEEPING, Edit
-from remembering.ideas import Idea, ideas, mislabelled
-
 from optiloop.memory.fingerprint import result_fingerprint
 from optiloop.memory.python_form import statements
+from remembering.edits import CHANGING, KEEPING, Edit
+from remembering.ideas import Idea, ideas, mislabelled
 
 ROOT = Path(__file__).parents[2]
 LIBRARY = ("bisect", "colorsys", "fnmatch", "graphlib", "heapq", "shlex", "textwrap")

@@ -3,8 +3,9 @@
 28,800 ideas: 90 functions, 8 kinds of ideas, 40 variants of each, drawn by Zipf's law (1949), as steep as two
 reports of real runs have it: in world A 42, 71 and 89 % of the cycles of 120, 1,000 and 10,000 repeat an
 idea where nothing is remembered, in world B 80, 94 and 98 %. The proposer obeys a listed line in 97 of 100
-cases, and looks where it is told to look in 90: both are assumptions. All else is real: the log, the
-assignment, the lessons with their tokens, the guard on real programs.
+cases, and looks where it is told to look in 90: both are assumptions. It writes an idea in one of three ways,
+so that two patches of one idea are one program as often as was measured (`structure.py`). All else is real: the
+log, the assignment, the lessons with their tokens, the guard on real programs.
 
 An idea wins by lot. A fifth of them win only while one of twelve switches of the champion stands one way, and
 each keep throws a switch: so that a failure may deserve another try, and a guard may block a winner.
@@ -12,6 +13,7 @@ each keep throws a switch: so that a failure may deserve another try, and a guar
 
 from __future__ import annotations
 
+import math
 import random
 import re
 from bisect import bisect
@@ -114,10 +116,15 @@ class Tally:
 
 @dataclass(frozen=True)
 class Recognised:
-    """How often a repeat that is written anew is known: as the same program, and else as much alike."""
+    """How often two patches of one idea are known for it: as one program, and else as much alike."""
 
     program: float
     likeness: float
+
+    @property
+    def usual(self) -> float:
+        """The probability a of the commonest of three spellings: a^2 + 2 ((1 - a) / 2)^2 = `program`."""
+        return (1 + math.sqrt(1 - 6 * (0.5 - self.program))) / 3
 
 
 class World:
@@ -131,8 +138,8 @@ class World:
         self.switches = [False] * SWITCHES
         self.answers: dict[Idea, bool | None] = {}
         """What was learnt of each idea: which way its switch stood, None where it has none."""
-        self.kept: set[Idea] = set()
-        self.number = self.spelling = 0
+        self.kept: dict[Idea, int] = {}
+        self.number = 0
         self.odds = [
             _sums(n, s) for n, s in zip((FUNCTIONS, len(FAMILIES), VARIANTS), STEEPNESS[name], strict=True)
         ]
@@ -192,20 +199,21 @@ class World:
         """Whether the proposal is run; a refused one is told to the proposer."""
         repeated, wins = idea in self.answers, self._wins(idea)
         self.tally.winners += (wins and idea not in self.answers) or (wins and self._changed(idea))
-        same = not repeated or self.draw.random() < self.known.program
-        if not same:
-            self.spelling += 1
-        after: Mapping[str, str] = {**self.source, **_edit(idea, 0 if same else self.spelling)}
+        spelling = 0 if self.draw.random() < self.known.usual else self.draw.choice((1, 2))
+        after: Mapping[str, str] = {**self.source, **_edit(idea, spelling)}
         # What was kept is in the champion. Its text stays as it is: each keep would make all tries new.
-        after = self.source if self.memory.guards and idea in self.kept and same else after
+        after = self.source if self.memory.guards and self.kept.get(idea) == spelling else after
         kin = self.history.kin(self.source, after) if self.memory.guards else Kin()
-        alike = not same and self.memory.guards and self.draw.random() < self.known.likeness
-        if kin.refused or (alike and self.draw.random() < OBEYS):
+        alike = repeated and self.memory.guards and self.draw.random() < self.known.likeness
+        if kin.refused or (alike and not kin.of and self.draw.random() < OBEYS):
             listed.add(idea)
             self.tally.blocked += wins and self._changed(idea)
             return False
         self.tally.evaluated += 1
         self.tally.wasted += repeated and not self._changed(idea)
+        self.tally.found += wins and idea not in self.kept
+        if wins:
+            self.kept[idea] = spelling
         self._learn(idea, after, wins, kin)
         return True
 
@@ -217,7 +225,6 @@ class World:
         self.history.add(replace(made, result=None, change=None))
 
     def _learn(self, idea: Idea, after: Mapping[str, str], wins: bool, kin: Kin) -> None:
-        self.tally.found += wins and idea not in self.kept
         self.answers[idea] = self._switch(idea)
         edits = {path: text for path, text in after.items() if text != self.source[path]}
         family = FAMILIES[idea.family]
@@ -226,7 +233,6 @@ class World:
         made: Experiment = experiment_of(proposal, self.source, number=self.number, status=status)
         self.history.add(replace(made, kin=kin))
         if wins:
-            self.kept.add(idea)
             self.switches[self.draw.randrange(SWITCHES)] ^= True
 
     # --- the truth -------------------------------------------------------------------------------
