@@ -4,8 +4,8 @@
 reports of real runs have it: in world A 42, 71 and 89 % of the cycles of 120, 1,000 and 10,000 repeat an
 idea where nothing is remembered, in world B 80, 94 and 98 %. The proposer obeys a listed line in 97 of 100
 cases, and looks where it is told to look in 90: both are assumptions. It writes an idea in one of three ways,
-so that two patches of one idea are one program as often as was measured (`structure.py`). All else is real: the
-log, the assignment, the lessons with their tokens, the guard on real programs.
+so that two patches of one idea are one program as often as was measured (`structure.py`). The rest is real:
+the log, the assignment, the lessons with their tokens, the guard on real programs.
 
 An idea wins by lot. A fifth of them win only while one of twelve switches of the champion stands one way, and
 each keep throws a switch: so that a failure may deserve another try, and a guard may block a winner.
