@@ -28,6 +28,7 @@ ROWS = (
     ("measure", "workspace"),
     ("state",),
     ("targets", "records"),
+    ("index",),
     ("proposers",),
     ("stopping",),
     ("loop",),
