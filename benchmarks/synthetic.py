@@ -117,8 +117,11 @@ def write_log(path: Path, count: int, seed: int = 0) -> None:
 
 def _experiment(world: World, number: int) -> Experiment:
     rng = world.rng
-    if world.keeps and rng.random() < 0.001:
+    if world.keeps and rng.random() < 0.0005:
         return _take_back(world, number)
+    if rng.random() < 0.002:  # what is best depends on all the rest, and moves with it
+        moved = rng.choice(tuple(KNOBS))
+        world.best[moved] = rng.randrange(len(KNOBS[moved]))
     if rng.random() < 0.5:
         name = rng.choice(tuple(KNOBS))
         old, new = (
@@ -140,6 +143,7 @@ def _experiment(world: World, number: int) -> Experiment:
         diff = _function_diff(function, family, rng.randrange(2, 40))
         found = _measured(world, number, gain, diff, said, family, "rewrite")
         if found.status is Status.KEEP:
+            world.gains |= {(function, other): rng.gauss(-0.004, 0.004) for other in FAMILIES}
             world.gains[function, family] = -0.01  # what is done cannot be done again
     if found.status is Status.KEEP:
         world.keeps.append(found)

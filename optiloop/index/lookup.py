@@ -153,23 +153,23 @@ def _spoken(index: Index, text: str) -> tuple[tuple[tuple[int, ...], ...], Way |
 
 def _fitting(index: Index, names: Sequence[int], want: Wanted, now: int) -> dict[int, int | None]:
     """Runs with one of these names. A place or a family has no way, and no value."""
-    rows = index.rows(
-        "SELECT fact.seq, verdict, way, after, kind FROM name JOIN fact ON fact.name = name.nid"
-        " WHERE nid IN (SELECT value FROM json_each(?)) AND seq <= ?",
+    if want.test:
+        rows = index.rows(
+            f"SELECT seq, verdict, after {_OF_NAMES} AND after IS NOT NULL", json.dumps(names), now
+        )
+        return {seq: verdict for seq, verdict, after in rows if fits(after, want.test, want.value)}
+    if want.way is None:
+        return dict(index.rows(f"SELECT seq, verdict {_OF_NAMES}", json.dumps(names), now))
+    moved = index.rows(f"SELECT seq, verdict {_OF_NAMES} AND way = ?", json.dumps(names), now, str(want.way))
+    fixed = index.rows(
+        f"SELECT seq, verdict {_OF_NAMES} AND name IN (SELECT nid FROM name WHERE kind IN ('place', 'family'))",
         json.dumps(names),
         now,
     )
-    if want.test:
-        return {
-            seq: verdict
-            for seq, verdict, _, after, _ in rows
-            if after is not None and fits(after, want.test, want.value)
-        }
-    return {
-        seq: verdict
-        for seq, verdict, way, _, kind in rows
-        if want.way in (None, way) or kind in ("place", "family")
-    }
+    return dict([*moved, *fixed])
+
+
+_OF_NAMES = "FROM fact WHERE name IN (SELECT value FROM json_each(?)) AND seq <= ?"
 
 
 def _nearest(index: Index, text: str) -> str:
