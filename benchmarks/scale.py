@@ -4,8 +4,8 @@
     python benchmarks/scale.py --sizes 1000          the short form
 
 The logs are synthetic (`synthetic.py`), their lines those of the loop. Append is one fsync'd line of the real
-ledger; refresh is opening an index that lacks one line. Each question is asked three times and its fastest time
-taken, so that what else the machine does counts little; the slowest question is the figure.
+ledger; refresh is opening an index that lacks one line. Each question is asked three times and its fastest
+time taken, so that what else the machine does counts little; the slowest question is the figure.
 """
 
 from __future__ import annotations

@@ -162,7 +162,8 @@ def _fitting(index: Index, names: Sequence[int], want: Wanted, now: int) -> dict
         return dict(index.rows(f"SELECT seq, verdict {_OF_NAMES}", json.dumps(names), now))
     moved = index.rows(f"SELECT seq, verdict {_OF_NAMES} AND way = ?", json.dumps(names), now, str(want.way))
     fixed = index.rows(
-        f"SELECT seq, verdict {_OF_NAMES} AND name IN (SELECT nid FROM name WHERE kind IN ('place', 'family'))",
+        f"SELECT seq, verdict {_OF_NAMES}"
+        " AND name IN (SELECT nid FROM name WHERE kind IN ('place', 'family'))",
         json.dumps(names),
         now,
     )

@@ -30,6 +30,9 @@ WAIT_SECONDS = 30.0
 BATCH = 2000
 """Lines between two writes to the tables."""
 
+READ_BYTES = 2**20
+"""Of the log at once: where a system call is dear, small reads cost more than the parsing."""
+
 SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE name (
@@ -183,7 +186,7 @@ class Index:
 
     def refresh(self) -> None:
         """Read what was appended since; all of it where the log is not the one that was read."""
-        with self.log.open("rb") as file:
+        with self.log.open("rb", buffering=READ_BYTES) as file:
             if self._read_to(file) == file.seek(0, 2):
                 return
             self.connection.execute("BEGIN IMMEDIATE")

@@ -152,6 +152,8 @@ _VALUE = re.compile(
     rf"|(?<![\w-])(?P<flag>--?[A-Za-z][\w-]*)[= ])[ \t]*(?P<value>{_LITERAL})(?=[ \t]*(?:[,;)\]}}#\n]|$))",
     re.MULTILINE,
 )
+_LIKELY = re.compile(r"[=:][ \t]*[-+\d.\"'TFNtfn]|-[A-Za-z]")
+"""What each line has that _VALUE finds something in."""
 _COMMENT_OR_TEXT = re.compile(r"\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*'|#[^\n]*|//[^\n]*")
 _TOKEN = re.compile(
     r"(?P<call>[A-Za-z_]\w*)(?=\()|\.(?P<attr>[A-Za-z_]\w*)|@(?P<deco>[A-Za-z_][\w.]*)"
@@ -174,8 +176,9 @@ def _sides(diff: str) -> tuple[str, str]:
 
 
 def _values(lines: str) -> Mapping[str, list[str]]:
+    likely = [line for line in lines.split("\n") if _LIKELY.search(line)]  # half the time, as few lines are
     found: dict[str, list[str]] = {}
-    for match in _VALUE.finditer(lines):
+    for match in _VALUE.finditer("\n".join(likely)) if likely else ():
         name = match["name"] or match["flag"].lstrip("-")
         found.setdefault(name, []).append(match["value"].strip("\"'"))
     return found

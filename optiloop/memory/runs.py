@@ -141,11 +141,10 @@ def _error(
     pairs: Sequence[tuple[float, float]], interval: Mapping[str, Any] | None, ratio: bool
 ) -> float | None:
     """The gain's standard error: from two pairs or more, else from the interval; None where nothing tells."""
-    positive = all(old > 0 and new > 0 for old, new in pairs)
-    if len(pairs) > 1 and (positive or not ratio):
+    if len(pairs) > 1 and (not ratio or min(map(min, pairs)) > 0):
         gains = [math.log(old / new) if ratio else old - new for old, new in pairs]
-        mean = sum(gains) / len(gains)
-        return math.sqrt(sum((gain - mean) ** 2 for gain in gains) / (len(gains) - 1) / len(gains))
+        size, mean = len(gains), sum(gains) / len(gains)
+        return math.sqrt(sum([(gain - mean) ** 2 for gain in gains]) / (size - 1) / size)
     low, high = (interval or {}).get("low"), (interval or {}).get("high")
     if low is None or high is None or (ratio and low <= 0):
         return None
