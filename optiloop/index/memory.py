@@ -232,12 +232,14 @@ class Memory:
     def unexplored(self) -> Answer:
         """Families that were never tried at a place, those first that do well, at places that paid."""
         tried = self.index.rows(
-            "SELECT place, family, count(*) FROM cell WHERE seq <= ? GROUP BY place, family", self.now
+            f"SELECT fact.name, family, count(*) {_AT_PLACES} AND verdict IS NOT NULL AND seq <= ?"
+            " GROUP BY fact.name, family",
+            self.now,
         )
         names = dict(self.index.rows("SELECT nid, name FROM name WHERE kind IN ('place', 'family')"))
         kept = self.index.rows(
-            "SELECT place, family, count(*) FROM cell WHERE seq IN (SELECT value FROM json_each(?))"
-            " GROUP BY place, family",
+            f"SELECT fact.name, family, count(*) {_AT_PLACES} AND kept"
+            " AND seq IN (SELECT value FROM json_each(?)) GROUP BY fact.name, family",
             json.dumps(self.standing()),
         )
         places = self._places({names[place] for place, _, _ in tried})
@@ -473,6 +475,7 @@ class Memory:
         return {seq for (seq,) in rows}
 
 
+_AT_PLACES = "FROM name JOIN fact ON fact.name = nid WHERE kind = 'place'"
 _COLUMNS = (
     "run", "id", "time", "status", "verdict", "effect", "gain", "error", "by_ratio",
     "family", "origin", "hypothesis", "reason", "what", "isolated",

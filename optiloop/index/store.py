@@ -27,8 +27,8 @@ SCHEMA_VERSION = f"1.{VERSION}"
 WAIT_SECONDS = 30.0
 """How long another process may write before an index is made in memory instead."""
 
-BATCH = 2000
-"""Lines between two writes to the tables."""
+BATCH = 200
+"""Lines between two writes to the tables: more fall out of the processor's cache."""
 
 READ_BYTES = 2**20
 """Of the log at once: where a system call is dear, small reads cost more than the parsing."""
@@ -50,11 +50,8 @@ CREATE INDEX run_id ON run (id);
 CREATE INDEX run_status ON run (status, seq);
 CREATE TABLE fact (
     name INTEGER NOT NULL, seq INTEGER NOT NULL, way TEXT NOT NULL, before TEXT, after TEXT,
-    verdict INTEGER, kept INTEGER NOT NULL, PRIMARY KEY (name, seq)) WITHOUT ROWID;
+    verdict INTEGER, kept INTEGER NOT NULL, family INTEGER NOT NULL, PRIMARY KEY (name, seq)) WITHOUT ROWID;
 CREATE INDEX fact_kept ON fact (name, seq) WHERE kept;
-CREATE TABLE cell (
-    place INTEGER NOT NULL, family INTEGER NOT NULL, seq INTEGER NOT NULL,
-    PRIMARY KEY (place, family, seq)) WITHOUT ROWID;
 CREATE TABLE setting (
     name INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER, value TEXT NOT NULL, known INTEGER NOT NULL,
     PRIMARY KEY (name, first)) WITHOUT ROWID;
@@ -63,24 +60,22 @@ CREATE VIRTUAL TABLE words USING fts5 (
     text, content='', tokenize = "unicode61 remove_diacritics 0 tokenchars '_.'");
 CREATE VIRTUAL TABLE terms USING fts5vocab (words, 'row');
 """
-"""`fact`: what a run was about: knobs, entities, places, family; `verdict`, `kept`: its run's, as it ended.
-`cell`: where which family was tried. `setting`: which value a knob had, from run `first` to run `last` (NULL:
-still), and the run that told it. `run.until`: the run that took a keep back; `run.at`: where its line begins.
+"""`fact`: what a run was about: knobs, entities, places, family; `verdict`, `kept`, `family`: its run's.
+`setting`: which value a knob had, from run `first` to run `last` (NULL: still), and the run that told it.
+`run.until`: the run that took a keep back; `run.at`: where its line begins.
 """
 
-_TABLES = ("terms", "words", "setting", "cell", "fact", "run", "name", "meta")
+_TABLES = ("terms", "words", "setting", "fact", "run", "name", "meta")
 _ROWS = {
     "name": "nid, kind, name",
     "run": "*",
     "fact": "*",
-    "cell": "*",
     "setting": "*",
     "terms": "term, doc, cnt",
 }
 _INSERT = {
     "run": f"INSERT INTO run VALUES ({', '.join('?' * 19)})",
-    "fact": "INSERT OR IGNORE INTO fact VALUES (?, ?, ?, ?, ?, ?, ?)",
-    "cell": "INSERT OR IGNORE INTO cell VALUES (?, ?, ?)",
+    "fact": "INSERT OR IGNORE INTO fact VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
     "words": "INSERT INTO words (rowid, text) VALUES (?, ?)",
 }
 
@@ -179,7 +174,7 @@ class Index:
         """SHA-256 of all that the tables say: equal for the same log, however it was read."""
         whole = hashlib.sha256()
         for table, columns in _ROWS.items():
-            order = "1" if table in ("name", "run", "terms") else "1, 2, 3" if table == "cell" else "1, 2"
+            order = "1" if table in ("name", "run", "terms") else "1, 2"
             for row in self.connection.execute(f"SELECT {columns} FROM {table} ORDER BY {order}"):
                 whole.update(repr(row).encode("utf-8", "backslashreplace"))
         return whole.hexdigest()
@@ -284,14 +279,11 @@ class Index:
 
     def _take(self, run: Run, at: int) -> None:
         """Put one run into the tables, and what it kept in force."""
-        facts, told = run.facts, (run.verdict, run.kept)
-        fact, family = self._pending["fact"], self._name("family", run.family or run.origin)
+        facts, fact, family = run.facts, self._pending["fact"], self._name("family", run.family or run.origin)
+        told = (run.verdict, run.kept, family)
         fact.append((family, run.seq, "change", None, None, *told))
         for place in facts.places:
-            nid = self._name("place", place)
-            fact.append((nid, run.seq, "change", None, None, *told))
-            if run.verdict is not None:
-                self._pending["cell"].append((nid, family, run.seq))
+            fact.append((self._name("place", place), run.seq, "change", None, None, *told))
         for entity, way in facts.entities:
             fact.append((self._name("entity", entity), run.seq, str(way), None, None, *told))
         for knob in facts.knobs:

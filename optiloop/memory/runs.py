@@ -122,11 +122,9 @@ def _levels(
 ) -> tuple[float | None, float | None, Sequence[tuple[float, float]]]:
     """The metric of champion and candidate (medians), and of each pair: the first of a sample's values."""
     pairs = measured["pairs"] if measured else ()
-    values = [
-        (next(iter(pair["champion"]["values"].values())), next(iter(pair["candidate"]["values"].values())))
-        for pair in pairs
-        if pair["champion"]["values"] and pair["candidate"]["values"]
-    ]
+    name = next(iter(pairs[0]["champion"]["values"]), "") if pairs else ""
+    both = [(pair["champion"]["values"], pair["candidate"]["values"]) for pair in pairs]
+    values = [(old[name], new[name]) for old, new in both if name in old and name in new]
     if not values:
         return None, None, ()
     return _middle([old for old, _ in values]), _middle([new for _, new in values]), values
