@@ -193,29 +193,26 @@ class Memory:
     def avoid(self, place: str) -> Answer:
         """What clearly failed at a place, or with a knob, since it last changed: not worth trying again."""
         want = wanted(self.index, place)
-        names = [nid for group in want.names for nid in group]
-        chosen = json.dumps(names)
-        fitting = seqs(self.index, want, self.now)
-        knobs = set(knobs_of(self.index, names)) & set(names)
-        current = {nid: value for nid, _, value in self._settings(self.now + 1) if nid in knobs}
+        chosen = json.dumps([nid for group in want.names for nid in group])
         ((last,),) = self.index.rows(
             "SELECT max(seq) FROM fact WHERE name IN (SELECT value FROM json_each(?)) AND kept AND seq <= ?",
             chosen,
             self.now,
         )
-        failed = [seq for seq, verdict in fitting.items() if verdict == -1]
+        failed = {seq for seq, verdict in seqs(self.index, want, self.now).items() if verdict == -1}
         since = {seq for seq in failed if seq > (last or 0)}
-        for nid, value in current.items():  # a knob that is back at the value it was tried from
+        current = {nid: value for nid, _, value in self._settings(self.now + 1)}
+        for nid in set(knobs_of(self.index, json.loads(chosen))) & current.keys():  # back at that value
             rows = self.index.rows(
                 "SELECT seq FROM fact WHERE name = ? AND verdict = -1 AND seq <= ? AND before = ?",
-                nid, self.now, value,
+                nid, self.now, current[nid],
             )  # fmt: skip
-            since |= {seq for (seq,) in rows}
+            since |= failed & {seq for (seq,) in rows}
         groups = self.index.rows(
             "SELECT gist, count(*), max(seq), avg(gain) FROM run"
             " WHERE seq IN (SELECT value FROM json_each(?)) GROUP BY gist"
             " ORDER BY count(*) DESC, max(seq) DESC",
-            json.dumps(sorted(since & fitting.keys())),
+            json.dumps(sorted(since)),
         )
         newest = {row["run"]: row for row in self.runs(seq for _, _, seq, _ in groups[:SHOWN])}
         shown = tuple(

@@ -165,14 +165,11 @@ _TOKEN = re.compile(
 
 def _sides(diff: str) -> tuple[str, str]:
     """The lines that went and those that came, without their marks."""
-    old, new = [], []
-    for line in diff.split("\n"):
-        if line.startswith("-"):
-            if not line.startswith("--- "):
-                old.append(line[1:])
-        elif line.startswith("+") and not line.startswith("+++ "):
-            new.append(line[1:])
-    return "\n".join(old), "\n".join(new)
+    return "\n".join(_WENT.findall(diff)), "\n".join(_CAME.findall(diff))
+
+
+_WENT = re.compile(r"^-(?!-- )(.*)", re.MULTILINE)
+_CAME = re.compile(r"^\+(?!\+\+ )(.*)", re.MULTILINE)
 
 
 def _values(lines: str) -> Mapping[str, list[str]]:
