@@ -29,6 +29,7 @@ ROWS = (
     ("measure", "workspace"),
     ("state",),
     ("targets", "records"),
+    ("index",),
     ("proposers",),
     ("stopping",),
     ("loop",),
