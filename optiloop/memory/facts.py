@@ -128,7 +128,7 @@ def of_text(text: str, aliases: Mapping[str, str] | None = None) -> Facts:
 def alike(a: Facts, b: Facts) -> float:
     """How alike two changes are, 0 to 1: the share of their features that both have (Jaccard 1901).
 
-    0 where their knobs are set to different values, or where one undoes the other.
+    0 where their knobs are set to different values.
     """
     if a.setting != b.setting or not a.features or not b.features:
         return 0.0
@@ -193,10 +193,9 @@ def _knobs(before: Mapping[str, list[str]], after: Mapping[str, list[str]]) -> I
 
 
 def _features(old: str, new: str) -> frozenset[str]:
-    """What came and went, with its number: independent of the names of variables and of the layout."""
+    """What came and went, however often: independent of the names of variables and of the layout."""
     went, came = _tokens(old), _tokens(new)
-    gone = (f"-{token}*{n}" for token, n in (went - came).items())
-    come = (f"+{token}*{n}" for token, n in (came - went).items())
+    gone, come = (f"-{token}" for token in went - came), (f"+{token}" for token in came - went)
     return frozenset(sorted([*come, *gone])[:MOST_FEATURES])
 
 

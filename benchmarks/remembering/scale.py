@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
-from synthetic import experiments, write_log
+from remembering.synthetic import experiments, write_log
 
 from optiloop.index import store
 from optiloop.index.memory import Memory
