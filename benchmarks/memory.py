@@ -57,8 +57,16 @@ def _structure(short: bool, _: Path | None) -> bool:
 
 
 def _worlds(short: bool, _: Path | None) -> bool:
-    found = structure(short=True)
-    known = Recognised(found.recall, found.likeness)
+    found = structure(short)
+    same = found.authors.same / found.authors.pairs
+    one = _world(Recognised(found.recall, found.likeness), "as the labelled patches", short)
+    if not short:
+        _world(Recognised(same, found.authors.likeness), "as between authors", short)
+    return one
+
+
+def _world(known: Recognised, said: str, short: bool) -> bool:
+    print(f"repeats {said}: {known.program:.0%} are one program, {known.likeness:.0%} of the others alike")
     result: Worlds | None = None
     for line in measured(known, short=short):
         if isinstance(line, Worlds):

@@ -117,7 +117,17 @@ C = "def f(x):\n    return Counter(x)\n"
 T = "def f(x):\n    {}\n    {}\n"
 TAIL = "def f(a, c):\n    {}\n"
 
+CACHED = "from functools import {}\n@{}\ndef f(x):\n    return x\n"
+SIZED = "from functools import cache, lru_cache\n@{}\ndef f(x):\n    return x\n"
+
 SAME_STRUCTURE = {
+    "a cache without end": (CACHED.format("cache", "cache"), CACHED.format("lru_cache", "lru_cache(None)")),
+    "a cache by its module": (
+        CACHED.format("lru_cache", "lru_cache(maxsize=None)"),
+        "import functools\n@functools.cache\ndef f(x):\n    return x\n",
+    ),
+    "a cache of the usual size": (SIZED.format("lru_cache"), SIZED.format("lru_cache(128)")),
+    "a cache that is called": (SIZED.format("lru_cache()"), SIZED.format("lru_cache(maxsize=128)")),
     "a name of a module, and a module": (
         "from collections import Counter\n" + C,
         "import collections\ndef f(x):\n    return collections.Counter(x)\n",
@@ -229,6 +239,19 @@ EIGHT = "def f():\n    return 8\n"
 MODULE = "import collections\ndef f(x):\n    return collections.Counter(x)\n"
 
 NOT_SURE = {
+    "caches of two sizes": (SIZED.format("lru_cache(None)"), SIZED.format("lru_cache")),
+    "a cache that tells types apart": (
+        SIZED.format("lru_cache(None)"),
+        SIZED.format("lru_cache(None, True)"),
+    ),
+    "somebody's own cache": (
+        "from mine import cache\n@cache\ndef f(x): ...\n",
+        "from functools import cache\n@cache\ndef f(x): ...\n",
+    ),
+    "a cache by a name that is something else": (
+        SIZED.format("cache"),
+        "cache = print\n" + SIZED.format("cache").replace("cache, ", ""),
+    ),
     "an import that is not used": ("import os\nx = 1\n", "x = 1\n"),
     "an import beside the one that is used": (
         "import collections\nfrom collections import Counter\n" + C,

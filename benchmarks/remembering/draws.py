@@ -2,9 +2,9 @@
 
     python benchmarks/remembering/draws.py qwen2.5-coder-1.5b-instruct-q4_k_m.gguf       about ten minutes
 
-Asks for one function of text_processor with one idea, again and again, each time with another seed and as warm
-as the loop asks after some tries, and compares what comes back: pairs of the same question. Two answers need not
-hold one idea, so this is a lower bound.
+Asks for one function of text_processor with one idea, again and again, each time with another seed and as
+warm as the loop asks after some tries, and compares what comes back: pairs of the same question. Two answers
+need not hold one idea, so this is a lower bound.
 """
 
 from __future__ import annotations

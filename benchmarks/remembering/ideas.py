@@ -9,6 +9,7 @@ from itertools import combinations
 from pathlib import Path
 
 PAIRS = Path(__file__).with_name("pairs")
+BLIND = PAIRS / "blind"
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,9 @@ class Idea:
         return [(one, other) for one in self.same for other in apart] + list(combinations(apart, 2))
 
 
-def ideas() -> list[Idea]:
-    return [idea for file in sorted(PAIRS.glob("*.txt")) for idea in _read(file.read_text(encoding="utf-8"))]
+def ideas(folder: Path = PAIRS) -> list[Idea]:
+    """The ideas of a folder's files; those of `BLIND` were written by another author than the normal form."""
+    return [idea for file in sorted(folder.glob("*.txt")) for idea in _read(file.read_text(encoding="utf-8"))]
 
 
 def _read(text: str) -> Iterator[Idea]:

@@ -22,14 +22,37 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from optiloop.diff import unified
+from optiloop.memory.facts import alike, of_diff
 from optiloop.memory.fingerprint import result_fingerprint
+from optiloop.memory.history import ALIKE
 from optiloop.memory.python_form import statements
 from remembering.edits import CHANGING, KEEPING, Edit
-from remembering.ideas import Idea, ideas, mislabelled
+from remembering.ideas import BLIND, Idea, ideas, mislabelled
 
 ROOT = Path(__file__).parents[2]
 LIBRARY = ("bisect", "colorsys", "fnmatch", "graphlib", "heapq", "shlex", "textwrap")
 SEEDS = 8
+
+
+@dataclass(frozen=True)
+class Authors:
+    """What became of patches by which several authors carried out an idea that they were told in a sentence.
+
+    `same` and `alike` count pairs of one idea, `siblings` those of different ones and how many are alike.
+    """
+
+    pairs: int
+    same: int
+    alike: int
+    siblings: tuple[int, int]
+    merged: int
+    mislabelled: int
+
+    @property
+    def likeness(self) -> float:
+        """The share of the pairs that are no one program which are alike."""
+        return self.alike / max(1, self.pairs - self.same)
 
 
 @dataclass(frozen=True)
@@ -42,6 +65,7 @@ class Structure:
     ideas: int
     equal: int
     missed: tuple[str, ...]
+    alike: int
     different: int
     merged: tuple[str, ...]
     mislabelled: tuple[str, ...]
@@ -50,16 +74,28 @@ class Structure:
     changed: Counter[str]
     edits_merged: tuple[str, ...]
     ms_per_100_lines: float
+    authors: Authors
 
     @property
     def ok(self) -> bool:
         """Whether nothing different was merged, and the labels are right."""
-        return not (self.merged or self.edits_merged or self.mislabelled)
+        wrong = self.merged or self.edits_merged or self.mislabelled
+        return not (wrong or self.authors.merged or self.authors.mislabelled)
+
+    @property
+    def likeness(self) -> float:
+        """The share of the others that are alike."""
+        return self.alike / max(1, len(self.missed))
+
+    @property
+    def recall(self) -> float:
+        """The share of the labelled pairs of one idea that are one program."""
+        return 1 - len(self.missed) / self.equal
 
     def lines(self) -> Iterator[str]:
         found = self.equal - len(self.missed)
         yield f"labelled: {self.ideas} ideas, {self.equal} equal pairs, {self.different} different ones"
-        yield f"  recognised {found}/{self.equal} = {found / self.equal:.2f}"
+        yield f"  recognised {found}/{self.equal} = {self.recall:.2f}, of the others {self.alike} alike"
         yield f"  wrong merges {len(self.merged)}/{self.different}"
         kept, lost, changed = self.kept.total(), self.lost.total(), self.changed.total()
         yield f"edits that keep a module: recognised {kept - lost}/{kept} = {(kept - lost) / kept:.3f}"
@@ -68,6 +104,10 @@ class Structure:
         yield f"edits that change a module: merged {len(self.edits_merged)}/{changed}"
         for name, number in self.changed.items():
             yield f"  {name}: {number}"
+        them, (siblings, near) = self.authors, self.authors.siblings
+        yield f"between authors: {them.pairs} pairs of one idea"
+        yield f"  one program {them.same}, else alike {them.alike}"
+        yield f"  wrong merges {them.merged}; {near}/{siblings} pairs of different ideas are alike"
         yield f"{self.ms_per_100_lines:.1f} ms of CPU per 100 lines of Python"
         for what in (*self.merged, *self.edits_merged):
             yield f"WRONG MERGE: {what}"
@@ -79,12 +119,14 @@ class Structure:
 def structure(short: bool = False) -> Structure:
     labelled = ideas()[:: 3 if short else 1]
     texts = dict(list(_modules())[:: 5 if short else 1])
+    missed = [(idea, *pair) for idea in labelled for pair in idea.equal_pairs if not _equal(*pair)]
     kept, lost = _kept(texts, 2 if short else SEEDS)
     changed, merged = _changed(texts, 2 if short else SEEDS)
     return Structure(
         ideas=len(labelled),
         equal=sum(len(idea.equal_pairs) for idea in labelled),
-        missed=tuple(idea.name for idea in labelled for pair in idea.equal_pairs if not _equal(*pair)),
+        missed=tuple(idea.name for idea, _, _ in missed),
+        alike=sum(_alike(*pair) for pair in missed),
         different=sum(1 for _ in _different(labelled)),
         merged=tuple(what for what, one, other in _different(labelled) if _equal(one, other)),
         mislabelled=tuple(what for idea in labelled for what in mislabelled(idea)),
@@ -93,7 +135,26 @@ def structure(short: bool = False) -> Structure:
         changed=changed,
         edits_merged=merged,
         ms_per_100_lines=_pace(texts),
+        authors=_authors(ideas(BLIND)),
     )
+
+
+def _authors(blind: list[Idea]) -> Authors:
+    same = [(idea, *pair) for idea in blind for pair in idea.equal_pairs]
+    siblings = [(idea, one, other) for idea in blind for one in idea.same for other in idea.other]
+    return Authors(
+        pairs=len(same),
+        same=sum(_equal(one, other) for _, one, other in same),
+        alike=sum(not _equal(one, other) and _alike(idea, one, other) for idea, one, other in same),
+        siblings=(len(siblings), sum(_alike(*pair) for pair in siblings)),
+        merged=sum(_equal(one, other) for _, one, other in _different(blind)),
+        mislabelled=sum(1 for idea in blind for _ in mislabelled(idea)),
+    )
+
+
+def _alike(idea: Idea, one: str, other: str) -> bool:
+    changes = (of_diff(unified({"a.py": idea.base}, {"a.py": text})) for text in (one, other))
+    return alike(*changes) >= ALIKE
 
 
 def figures(short: bool) -> Iterator[str]:

@@ -3,9 +3,9 @@
 28,800 ideas: 90 functions, 8 kinds of ideas, 40 variants of each, drawn by Zipf's law (1949), as steep as two
 reports of real runs have it: in world A 42, 71 and 89 % of the cycles of 120, 1,000 and 10,000 repeat an
 idea where nothing is remembered, in world B 80, 94 and 98 %. The proposer obeys a listed line in 97 of 100
-cases, and looks where it is told to look in 90: both are assumptions. It writes an idea in one of three ways,
-so that two patches of one idea are one program as often as was measured (`structure.py`). The rest is real:
-the log, the assignment, the lessons with their tokens, the guard on real programs.
+cases, and looks where it is told to look in 90: both are assumptions. It writes an idea in its usual way
+or in one that nobody uses again, so that two patches of one idea are one program as often as was measured
+(`structure.py`). The rest is real: the log, the assignment, the lessons with their tokens, the guard.
 
 An idea wins by lot. A fifth of them win only while one of twelve switches of the champion stands one way, and
 each keep throws a switch: so that a failure may deserve another try, and a guard may block a winner.
@@ -123,8 +123,8 @@ class Recognised:
 
     @property
     def usual(self) -> float:
-        """The probability a of the commonest of three spellings: a^2 + 2 ((1 - a) / 2)^2 = `program`."""
-        return (1 + math.sqrt(1 - 6 * (0.5 - self.program))) / 3
+        """The probability of an idea's usual spelling, where all others are met once: a^2 = `program`."""
+        return math.sqrt(self.program)
 
 
 class World:
@@ -139,7 +139,7 @@ class World:
         self.answers: dict[Idea, bool | None] = {}
         """What was learnt of each idea: which way its switch stood, None where it has none."""
         self.kept: dict[Idea, int] = {}
-        self.number = 0
+        self.number = self.spellings = 0
         self.odds = [
             _sums(n, s) for n, s in zip((FUNCTIONS, len(FAMILIES), VARIANTS), STEEPNESS[name], strict=True)
         ]
@@ -199,7 +199,9 @@ class World:
         """Whether the proposal is run; a refused one is told to the proposer."""
         repeated, wins = idea in self.answers, self._wins(idea)
         self.tally.winners += (wins and idea not in self.answers) or (wins and self._changed(idea))
-        spelling = 0 if self.draw.random() < self.known.usual else self.draw.choice((1, 2))
+        usual = self.draw.random() < self.known.usual
+        self.spellings += not usual
+        spelling = 0 if usual else self.spellings
         after: Mapping[str, str] = {**self.source, **_edit(idea, spelling)}
         # What was kept is in the champion. Its text stays as it is: each keep would make all tries new.
         after = self.source if self.memory.guards and self.kept.get(idea) == spelling else after

@@ -22,6 +22,7 @@ from optiloop.memory.python_names import (
     PLAIN_MODULES,
     Definition,
     Meanings,
+    Origin,
     assignment,
     bound_here,
     folded,
@@ -407,7 +408,8 @@ class _Writer:
         name = getattr(node, "name", "")
         self._parts.append(f"{type(node).__name__}({self._spelling(name) if name else ''},")
         if not isinstance(node, ast.Lambda):
-            self._write([node.decorator_list, getattr(node, "type_params", [])])
+            self._decorators(node.decorator_list)
+            self._write(getattr(node, "type_params", []))
             annotations = [argument.annotation for argument in parameters] + [node.returns]
             if node.decorator_list or not all(map(self._meanings.evaluates, annotations)):
                 self._write(annotations)
@@ -416,6 +418,48 @@ class _Writer:
         self._write([bool(arguments.vararg), bool(arguments.kwarg), [a.arg for a in parameters]])
         self._body(node, {argument.arg for argument in parameters})
         self._parts.append(")")
+
+    def _decorators(self, decorators: Sequence[ast.expr]) -> None:
+        """A cache of functools by its size, however it is asked for."""
+        self._parts.append("[")
+        for decorator in decorators:
+            size = self._cache_size(decorator)
+            if size is None:
+                self._write(decorator)
+            else:
+                self._parts.append("<functools>,.lru_cache(maxsize=")
+                self._write(size)
+                self._parts.append(")")
+        self._parts.append("]")
+
+    def _cache_size(self, decorator: ast.expr) -> ast.expr | None:
+        match decorator:
+            case ast.Call(func=function, args=arguments, keywords=keywords):
+                if self._origin(function) != Origin("functools", "lru_cache"):
+                    return None
+            case _:
+                usual = {Origin("functools", "cache"): None, Origin("functools", "lru_cache"): 128}
+                origin = self._origin(decorator)
+                return ast.Constant(usual[origin]) if origin in usual else None
+        match arguments, keywords:
+            case [], []:
+                return ast.Constant(128)
+            case [size], [] if not isinstance(size, ast.Starred):
+                return size
+            case [], [ast.keyword(arg="maxsize", value=size)]:
+                return size
+        return None
+
+    def _origin(self, node: ast.expr) -> Origin | None:
+        """What an imported name, or an attribute of an imported module, is; None for anything else."""
+        imports = self._meanings.imports
+        match node:
+            case ast.Name(id=name) if self._is_global(name):
+                return imports.get(name)
+            case ast.Attribute(value=ast.Name(id=name), attr=attribute) if self._is_global(name):
+                origin = imports.get(name)
+                return Origin(origin.module, attribute) if origin is not None and not origin.name else None
+        return None
 
     def _body(self, node: _Function, parameters: set[str]) -> None:
         body: Sequence[ast.AST] = [node.body] if isinstance(node, ast.Lambda) else node.body
