@@ -483,6 +483,17 @@ def test_what_did_not_work_is_told_once_and_only_of_the_period() -> None:
     assert [(it.family, it.place, len(it.tries)) for it in later] == [("inline", "", 3)]
 
 
+def test_what_says_nothing_of_its_idea_is_no_try_of_it() -> None:
+    silent = (
+        tried(0, effect=1.03, reason=UNDECIDED),
+        gate(1, "tests: exit 2: 1 error in 0.39s"),
+        crash(2, "killed at its limit of 60 s"),
+        tried(3, reason=OUT_OF_TIME),
+    )
+    assert morning(campaign(*silent, tried(4, effect=0.9))).barren == ()
+    assert len(morning(campaign(*silent, tried(4, effect=0.9), tried(5, effect=0.9))).barren[0].tries) == 2
+
+
 def test_duplicates_are_no_tries() -> None:
     doubles = [tried(number, Status.DUPLICATE, family="unroll") for number in range(4)]
     assert morning(campaign(*doubles)).barren == ()

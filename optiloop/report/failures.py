@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from optiloop.decide import gain_of
+from optiloop.memory.history import UNANSWERED
 from optiloop.model import Status
 from optiloop.report.campaign import Campaign
 from optiloop.report.tries import Try, said
@@ -83,19 +84,45 @@ def signature(reason: str) -> str:
     return _NUMBER.sub("N", _ID.sub("ID", text))
 
 
+_TIMED_OUT = re.compile(r"killed at its limit|no answer within|timed? ?out|TimeoutError", re.IGNORECASE)
+_SLIP = re.compile(
+    r"\b(?:SyntaxError|IndentationError|TabError|ImportError|ModuleNotFoundError|NameError|UnboundLocalError)\b"
+    r"|invalid syntax|is not defined|has no attribute|unexpected keyword argument|unterminated|never closed"
+    r"|\d+ errors? in \d"  # pytest's: a file that could not be imported
+)
+
+
+def slipped(one: Try) -> bool:
+    """Whether it failed by a slip of the pen, which says nothing of the idea."""
+    failed = one.experiment.status in (Status.GATE_FAILED, Status.CRASH)
+    return failed and _SLIP.search(one.experiment.reason) is not None
+
+
+def unanswered(one: Try) -> bool:
+    """Whether time ended it, or the hold-out's limit."""
+    failed = one.experiment.status in (Status.GATE_FAILED, Status.CRASH)
+    timed_out = failed and _TIMED_OUT.search(one.experiment.reason) is not None
+    return timed_out or one.experiment.reason in UNANSWERED
+
+
 def mute(kind: str) -> bool:
     """Whether a signature only sums up tests: that some failed, and not why."""
     return _SUMMARY.fullmatch(kind.partition(": ")[2]) is not None
 
 
-def barren_of(campaign: Campaign, tries: Sequence[Try], period: Iterable[Try]) -> tuple[Barren, ...]:
+def barren_of(
+    campaign: Campaign, tries: Sequence[Try], period: Iterable[Try], undecided: Set[str] = frozenset()
+) -> tuple[Barren, ...]:
     """Families and places of the period with at least two tries in the log and no standing keep, most first.
+
+    What says nothing of its idea is no try of it: slips, what time ended, and the ids in `undecided`.
 
     A group whose tries are all in a larger one that is told is left out: a family that was tried at one place
     only is told once, with its place.
     """
     standing = {keep.id for keep in campaign.standing}
-    ran = [one for one in tries if one.ran]
+    silent = (one.id in undecided or slipped(one) or unanswered(one) for one in tries)
+    ran = [one for one, nothing in zip(tries, silent, strict=True) if one.ran and not nothing]
     groups: defaultdict[tuple[str, str], list[Try]] = defaultdict(list)
     for one in ran:
         for place in one.places:

@@ -11,7 +11,7 @@ from datetime import datetime
 from optiloop.decide import gain_of
 from optiloop.model import DEMOTION, Cost, Status
 from optiloop.report import words
-from optiloop.report.board import Challenger, challengers_of
+from optiloop.report.board import Action, Challenger, challengers_of
 from optiloop.report.campaign import Campaign
 from optiloop.report.failures import Barren, Cluster, barren_of, clusters_of
 from optiloop.report.lineages import Lineage, lineages_of
@@ -61,14 +61,16 @@ def morning(campaign: Campaign, since: datetime | None = None, commands: Command
     """The morning report on a campaign since a moment; None: since its first experiment."""
     tries = tries_of(campaign)
     period = within(tries, since)
+    challengers = challengers_of(campaign, tries)
+    undecided = {it.newest.id for it in challengers if it.action in (Action.REPLICATE, Action.RETRY)}
     evidence = Evidence(
         campaign,
         tries,
         period,
-        challengers_of(campaign, tries),
+        challengers,
         lineages_of(campaign, tries),
         clusters_of(period),
-        barren_of(campaign, tries, period),
+        barren_of(campaign, tries, period, undecided),
         commands or Commands(campaign.target),
     )
     return Morning(
@@ -93,7 +95,7 @@ def headline(campaign: Campaign, period: Sequence[Try]) -> str:
     if not kept:
         why = _outcomes(campaign, period)
         return f"Nothing was kept in {words.count(len(period), 'experiment')} ({spent}): {why}."
-    gone = sum(one.id in campaign.taken_back for one in kept)
+    gone = len({one.id for one in kept} & campaign.taken_back.keys())
     back = f", {gone} of them taken back" if gone else ""
     before, after = (
         words.quantity(value, campaign.metric.unit)

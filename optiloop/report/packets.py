@@ -5,7 +5,6 @@ The rules are deterministic and stand in docs/reports.md. A failure is told in o
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from optiloop.model import Recheck, Status
 from optiloop.report import words
 from optiloop.report.board import Action, Challenger
 from optiloop.report.campaign import Campaign
-from optiloop.report.failures import Barren, Cluster, mute
+from optiloop.report.failures import Barren, Cluster, mute, slipped, unanswered
 from optiloop.report.lineages import Lineage, shown_gain
 from optiloop.report.summary import proof
 from optiloop.report.tries import Try, none_of, said, short, tries_said
@@ -24,16 +23,6 @@ MOST_PACKETS = 8
 MOST_OF_A_KIND = 2
 UNLIKELY = 0.05
 """A group of ideas is given up where so many tries without a keep were less probable than this."""
-
-TIMED_OUT = re.compile(
-    r"killed at its limit|no answer within|timed? ?out|TimeoutError|within the time", re.IGNORECASE
-)
-MECHANICAL = re.compile(
-    r"\b(?:SyntaxError|IndentationError|TabError|ImportError|ModuleNotFoundError|NameError|UnboundLocalError)\b"
-    r"|invalid syntax|is not defined|has no attribute|unexpected keyword argument|unterminated|never closed"
-    r"|\d+ errors? in \d"
-)
-"""A slip that has nothing to do with the idea. pytest's "1 error in" is a file that could not be imported."""
 
 
 @dataclass(frozen=True)
@@ -161,10 +150,8 @@ def _mechanical(evidence: Evidence) -> Iterator[Packet]:
         if cluster.status is Status.GATE_FAILED and not mute(cluster.signature):
             yield _of_cluster(Action.FIX_AND_RETRY, cluster, evidence)
     for one in reversed(evidence.period):
-        experiment = one.experiment
-        failed = experiment.status in (Status.GATE_FAILED, Status.CRASH)
-        if failed and MECHANICAL.search(experiment.reason) and not _kept_since(one, evidence):
-            why = f"{_idea(one)} ended by a slip: {_told(said(experiment))}"
+        if slipped(one) and not _kept_since(one, evidence):
+            why = f"{_idea(one)} ended by a slip: {_told(said(one.experiment))}"
             yield Packet(Action.FIX_AND_RETRY, (one,), why, evidence.commands.show(one))
 
 
@@ -184,11 +171,9 @@ def _kept_since(one: Try, evidence: Evidence) -> bool:
 def _unanswered(evidence: Evidence) -> Iterator[Packet]:
     """What time or the hold-out's limit ended, not its own worth; once: twice is an answer."""
     for one in reversed(evidence.period):
-        reason = one.experiment.reason
-        timed_out = one.experiment.status in (Status.GATE_FAILED, Status.CRASH) and TIMED_OUT.search(reason)
-        if not (timed_out or reason in UNANSWERED) or _tried_otherwise(one, evidence):
+        if not unanswered(one) or _tried_otherwise(one, evidence):
             continue
-        mode = "" if reason in UNANSWERED else "--mode replicate "
+        mode = "" if one.experiment.reason in UNANSWERED else "--mode replicate "
         yield Packet(
             Action.RETRY,
             (one,),
