@@ -264,6 +264,11 @@ def test_what_is_no_weak_evidence_is_not_replicated(weak: list[Experiment]) -> N
     assert Action.REPLICATE not in actions(campaign(*weak))
 
 
+def test_what_looked_the_same_did_not_look_better() -> None:
+    one = campaign(tried(0, effect=1.0, reason=UNDECIDED), metric=replace(METRIC, min_effect=0.0))
+    assert morning(one).challengers == ()
+
+
 def test_what_a_keep_has_changed_since_is_no_challenger() -> None:
     weak = tried(0, effect=1.03, reason=UNDECIDED)
     assert morning(campaign(weak, keep(1, "beta"))).challengers != ()
@@ -508,6 +513,11 @@ def test_the_queue_is_in_the_order_of_urgency_and_short() -> None:
     assert order == sorted(order, key=list(Action).index)
     assert set(order) == set(Action)
     assert max(order.count(action) for action in Action) <= MOST_OF_A_KIND
+
+
+def test_of_one_action_the_newest_two_are_told() -> None:
+    slips = (gate(number, f"SyntaxError {word}") for number, word in enumerate(("a", "b", "c")))
+    assert actions(campaign(*slips)) == {Action.FIX_AND_RETRY: [[3], [2]]}
 
 
 def test_of_a_log_that_lies_alone_nothing_is_run() -> None:

@@ -9,7 +9,6 @@ from enum import StrEnum
 from optiloop.decide import NEAR_MISSES, gain_of
 from optiloop.memory.history import UNANSWERED
 from optiloop.memory.novelty import MOST_TRIES
-from optiloop.model import Status
 from optiloop.report.campaign import Campaign
 from optiloop.report.tries import Try
 
@@ -68,7 +67,7 @@ def _changed(campaign: Campaign, tries: Iterable[Try]) -> dict[str, int]:
 def _near_miss(one: Try, campaign: Campaign) -> bool:
     """Better by less than is worth keeping, or undecided with a gain that would be."""
     experiment, metric = one.experiment, campaign.metric
-    if experiment.status is not Status.DISCARD or experiment.effect is None:
+    if experiment.effect is None:
         return False
     gain = gain_of(experiment.effect, metric)
     return gain > 0 and (
