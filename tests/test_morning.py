@@ -429,6 +429,10 @@ def test_what_was_taken_back_is_in_no_lineage() -> None:
     assert chains(campaign(keep(1), keep(2), demotion(3, of=keep(2)))) == [[1]]
 
 
+def test_a_keep_of_no_known_place_is_in_no_lineage() -> None:
+    assert chains(campaign(keep(1, diff="", hypothesis="baseline"), keep(2))) == [[2]]
+
+
 def test_a_lineage_gained_what_was_measured_again() -> None:
     first, second = keep(1, effect=1.5), keep(2, effect=2.0)
     one = campaign(first, second, rechecks={second.id: again(second, effect=1.1)})

@@ -34,7 +34,7 @@ class Lineage:
 
 
 def lineages_of(campaign: Campaign, tries: Sequence[Try]) -> tuple[Lineage, ...]:
-    """The lineages of the champion, the largest gain first.
+    """The lineages of the champion, the largest gain first; a keep of no known place is in none.
 
     A keep builds on the newest earlier one that changed one of its places.
     """
@@ -55,7 +55,7 @@ def _chains(campaign: Campaign, tries: Sequence[Try]) -> list[list[Try]]:
     chains: list[list[Try]] = []
     newest_at: dict[str, tuple[int, list[Try]]] = {}
     for one in tries:
-        if one.id not in standing:
+        if one.id not in standing or not one.places:
             continue
         earlier = [newest_at[place] for place in one.places if place in newest_at]
         chain = max(earlier, key=lambda it: it[0])[1] if earlier else []
@@ -74,7 +74,7 @@ def _lineage(campaign: Campaign, chain: list[Try], tries: Sequence[Try]) -> Line
     since = sum(not places.keys().isdisjoint(one.places) for one in after)
     worth = WORTH * gain_of(metric.min_effect + effect_of(0.0, metric), metric)
     return Lineage(
-        place=places.most_common(1)[0][0] if places else "",
+        place=places.most_common(1)[0][0],
         keeps=tuple(chain),
         total=effect_of(math.fsum(gains), metric),
         last=effect_of(gains[-1], metric),

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from optiloop.model import Interval
 from optiloop.report import chart as picture
 from optiloop.report import words
+from optiloop.report.board import Challenger
 from optiloop.report.console import STYLES
+from optiloop.report.failures import Cluster
+from optiloop.report.lineages import Lineage
 from optiloop.report.morning import Morning
-from optiloop.report.packets import MOST_PACKETS
+from optiloop.report.packets import MOST_PACKETS, Packet
 from optiloop.report.pages import environment
 from optiloop.report.sections import Section, numbers, period_of, sections_of
 from optiloop.report.summary import finite, status
@@ -119,56 +121,19 @@ def _table(section: Section) -> Table:
 
 def morning_json(morning: Morning) -> dict[str, object]:
     """Return the morning report as one JSON object; all of each section, experiments by id."""
+    state = status(morning.campaign)
     return {
         "target": morning.campaign.target,
         "since": morning.since.isoformat(timespec="seconds") if morning.since else None,
         "headline": morning.headline,
         "experiments": len(morning.period),
         "kept": sum(one.kept for one in morning.period),
-        "packets": [
-            {
-                "action": packet.action.value,
-                "experiments": _ids(packet.tries),
-                "why": packet.why,
-                "command": packet.command,
-            }
-            for packet in morning.packets
-        ],
-        "champion": status(morning.campaign)["champion"],
-        "improvement": status(morning.campaign)["improvement"],
-        "challengers": [
-            {
-                "experiment": it.newest.id,
-                "effect": it.newest.experiment.effect,
-                **_ends(it.newest.experiment.interval),
-                "pairs": it.samples,
-                "tries": it.tries,
-                "action": it.action.value,
-            }
-            for it in morning.challengers
-        ],
-        "lineages": [
-            {
-                "place": it.place,
-                "experiments": _ids(it.keeps),
-                "total": it.total,
-                "last": it.last,
-                "tries_since": it.since,
-                "paying": it.paying,
-            }
-            for it in morning.lineages
-        ],
-        "failure_clusters": [
-            {
-                "status": it.status.value,
-                "signature": it.signature,
-                "line": it.line,
-                "experiments": _ids(it.tries),
-                "places": dict(it.places),
-                "families": dict(it.families),
-            }
-            for it in morning.clusters
-        ],
+        "packets": [_packet(it) for it in morning.packets],
+        "champion": state["champion"],
+        "improvement": state["improvement"],
+        "challengers": [_challenger(it) for it in morning.challengers],
+        "lineages": [_lineage(it) for it in morning.lineages],
+        "failure_clusters": [_cluster(it) for it in morning.clusters],
         "did_not_work": [
             {"family": it.family, "place": it.place, "experiments": _ids(it.tries), "best": it.best}
             for it in morning.barren
@@ -177,10 +142,50 @@ def morning_json(morning: Morning) -> dict[str, object]:
     }
 
 
+def _packet(packet: Packet) -> dict[str, object]:
+    return {
+        "action": packet.action.value,
+        "experiments": _ids(packet.tries),
+        "why": packet.why,
+        "command": packet.command,
+    }
+
+
+def _challenger(challenger: Challenger) -> dict[str, object]:
+    experiment = challenger.newest.experiment
+    ends = experiment.interval
+    return {
+        "experiment": experiment.id,
+        "effect": experiment.effect,
+        "low": finite(ends.low) if ends else None,
+        "high": finite(ends.high) if ends else None,
+        "pairs": challenger.samples,
+        "tries": challenger.tries,
+        "action": challenger.action.value,
+    }
+
+
+def _lineage(lineage: Lineage) -> dict[str, object]:
+    return {
+        "place": lineage.place,
+        "experiments": _ids(lineage.keeps),
+        "total": lineage.total,
+        "last": lineage.last,
+        "tries_since": lineage.since,
+        "paying": lineage.paying,
+    }
+
+
+def _cluster(cluster: Cluster) -> dict[str, object]:
+    return {
+        "status": cluster.status.value,
+        "signature": cluster.signature,
+        "line": cluster.line,
+        "experiments": _ids(cluster.tries),
+        "places": dict(cluster.places),
+        "families": dict(cluster.families),
+    }
+
+
 def _ids(tries: Iterable[Try]) -> list[str]:
     return [one.id for one in tries]
-
-
-def _ends(ends: Interval | None) -> dict[str, float | None]:
-    """An interval's ends; null where it is open, or where there is none."""
-    return {"low": finite(ends.low) if ends else None, "high": finite(ends.high) if ends else None}

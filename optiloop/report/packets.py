@@ -228,7 +228,8 @@ def _given_up(evidence: Evidence) -> Iterator[Packet]:
     for it in evidence.barren:
         if it.chance < UNLIKELY:
             group = f"{named(it, evidence.campaign)}: {tries_said(len(it.tries))}, no keep"
-            why = f"{group}; were they like the others, that had a probability of {it.chance:.1g}"
+            chance = "under 0.1 %" if it.chance < 0.001 else f"{it.chance:.1%}".replace("%", " %")
+            why = f"{group}; the chance of that was {chance}, were they as good as the others"
             yield Packet(Action.ABANDON, it.tries, why, evidence.commands.show(it.tries[-1]))
 
 

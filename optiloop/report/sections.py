@@ -88,7 +88,7 @@ def _lineages(morning: Morning) -> Section:
     shown = morning.lineages[:MOST_LINEAGES]
     rows = tuple(
         (
-            short(it.place, campaign) or "–",
+            short(it.place, campaign),
             words.effect(it.total, campaign.metric.compare),
             f"{len(it.keeps)}",
             words.effect(it.last, campaign.metric.compare),
