@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from shlex import quote
 from types import FrameType
@@ -92,6 +93,18 @@ class _Seconds(click.ParamType[Any]):
             return duration(str(value))
         except ValueError as error:
             self.fail(str(error), param, ctx)
+
+
+class _Since(_Seconds):
+    """A moment: so long ago (16h, 2d), or a date (2026-03-01T18:00); UTC where it does not say."""
+
+    name = "moment"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        from optiloop.report.tries import moment
+
+        at = moment(str(value))
+        return at or datetime.now(UTC) - timedelta(seconds=super().convert(value, param, ctx))
 
 
 def _examples(*lines: str) -> str:
@@ -370,20 +383,33 @@ def log(target: str, count: int | None, wanted: str | None, as_json: bool) -> No
 
 @cli.command(
     short_help="Show one experiment: change, samples, verdict.",
-    epilog=_examples("optiloop show my_target 12", "optiloop show my_target 01K9ZV --json"),
+    epilog=_examples(
+        "optiloop show my_target 12",
+        "optiloop show my_target 01K9ZV --json",
+        "optiloop show my_target 12 --replay | optiloop run my_target --proposer replay:/dev/stdin",
+    ),
 )
 @target_argument
 @click.argument("experiment_id", metavar="ID")
+@click.option(
+    "--replay", "as_replay", is_flag=True, help="Print its change for --proposer replay:FILE instead."
+)
 @json_option
-def show(target: str, experiment_id: str, as_json: bool) -> None:
+def show(target: str, experiment_id: str, as_replay: bool, as_json: bool) -> None:
     """Show one experiment of TARGET: its change, samples and verdict.
 
-    ID is its number in the log, or any part of its id that no other has.
+    ID is its number in the log, or any part of its id that no other has. With --replay its change is made
+    in the champion of now, to be run again.
     """
     from optiloop.report.details import details
 
     campaign = _campaign_named(target)
     number, experiment = _pick(campaign, experiment_id)
+    if as_replay:
+        from optiloop.again import replay_line
+
+        click.echo(replay_line(_find(target), experiment))
+        return
     click.echo(
         _json(experiment) if as_json else details(number, experiment, campaign.metric, alpha=campaign.alpha)
     )
@@ -531,26 +557,34 @@ def _print_index(index: Index, seconds: float, *, as_json: bool) -> None:
     short_help="Report a campaign: gains, keeps, failures and why.",
     epilog=_examples(
         "optiloop report my_target                          in the terminal",
+        "optiloop report my_target --since 16h              the morning report: what to decide now",
         "optiloop report my_target --format html > out.html",
         "optiloop report my_target --format tsv             the columns of autoresearch's results.tsv",
         "optiloop report results.tsv --format html -o r.html    a report on such a file, or a log",
     ),
 )
 @target_argument
+@click.option(
+    "--since", type=_Since(), help="Report what happened since (16h, 2d, 2026-03-01), and what to decide."
+)
 @click.option("--format", "form", type=click.Choice(FORMATS), default="terminal", show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 @click.option("-o", "--output", type=click.Path(dir_okay=False), help="Write to a file instead of stdout.")
-def report(target: str, form: str, as_json: bool, output: str | None) -> None:
+def report(target: str, since: Any, form: str, as_json: bool, output: str | None) -> None:
     """Report TARGET's campaign: what was gained, what was kept, what did not work and why.
 
-    Measures baseline against champion afresh where the last run was cut off before it could.
+    Measures baseline against champion afresh where the last run was cut off before it could. With --since
+    it is the morning report: what happened since then, and what to decide now. It measures nothing.
     TARGET may also be a log that lies alone, as `optiloop import` writes and reads them.
     """
     from optiloop import report as reports
     from optiloop.foreign import results_tsv
 
-    campaign = _campaign_named(target) if _lies_alone(target) else _with_claim(_find(target))
     form = "json" if as_json else form
+    if since is not None:
+        _report_morning(target, since, form, output)
+        return
+    campaign = _campaign_named(target) if _lies_alone(target) else _with_claim(_find(target))
     if form == "terminal" and output is None:
         from rich.console import Console
 
@@ -564,6 +598,29 @@ def report(target: str, form: str, as_json: bool, output: str | None) -> None:
         "json": lambda it: json_module.dumps(reports.status(it), indent=1) + "\n",
     }
     _write(formats[form](campaign), output)
+
+
+def _report_morning(target: str, since: datetime, form: str, output: str | None) -> None:
+    """Print what happened since a moment. Reads the log only."""
+    from optiloop import report as reports
+    from optiloop.report.packets import Commands
+
+    if form == "tsv":
+        raise UsageError("--since has no tsv; choose terminal, md, html or json")
+    commands = Commands(quote(target), alone=_lies_alone(target))
+    found = reports.morning(_campaign_named(target), since, commands)
+    if form == "terminal" and output is None:
+        from rich.console import Console
+
+        Console().print(reports.morning_terminal(found))
+        return
+    formats: dict[str, Callable[[reports.Morning], str]] = {
+        "terminal": reports.morning_markdown,
+        "md": reports.morning_markdown,
+        "html": reports.morning_html,
+        "json": lambda it: json_module.dumps(reports.morning_json(it), indent=1) + "\n",
+    }
+    _write(formats[form](found), output)
 
 
 @cli.command(

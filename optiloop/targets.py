@@ -45,8 +45,8 @@ from optiloop.sandbox.command import shown
 T = TypeVar("T")
 
 GROUP = "optiloop.targets"
-_DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m|min|h)?\s*")
-_UNITS = {"ms": 0.001, "s": 1.0, None: 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
+_DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m|min|h|d)?\s*")
+_UNITS = {"ms": 0.001, "s": 1.0, None: 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kKMGT]?)(i?)B?\s*")
 _THOUSANDS = {"": 0, "k": 1, "K": 1, "M": 2, "G": 3, "T": 4}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -318,7 +318,7 @@ _SHORT = reprlib.Repr()
 
 
 def duration(text: str) -> Seconds:
-    """Read "60s", "2m", "1.5h", "500ms" or "60" (seconds). Raises ValueError."""
+    """Read "60s", "2m", "1.5h", "2d", "500ms" or "60" (seconds). Raises ValueError."""
     match = _DURATION.fullmatch(text)
     if match is None or not float(match[1]) * _UNITS[match[2]] > 0:
         raise ValueError(f"not a duration: {text!r}; write it like 60s, 2m or 1.5h")

@@ -33,7 +33,7 @@ ROWS = (
     ("proposers",),
     ("stopping",),
     ("loop",),
-    ("live", "apply", "contest", "recheck", "scaffold", "scan", "scaling"),
+    ("live", "again", "apply", "contest", "recheck", "scaffold", "scan", "scaling"),
     ("verify", "imports"),
     ("testing",),
     ("cli",),

@@ -323,6 +323,62 @@ def test_the_labels_of_the_charts_axis_differ(tmp_path):
     assert len(labels) == len(set(labels)) > 2, labels
 
 
+@pytest.mark.parametrize("form", ["terminal", "md", "html", "json"])
+def test_the_morning_report_in_every_format_and_to_a_file(here, form):
+    words = ("report", "toy", "--since", "2020-01-01", "--format", form)
+    call(*words, "-o", "out", here=here)
+    written = (here / "out").read_text(encoding="utf-8")
+    assert "2 of 5 experiments kept" in written
+    if form != "terminal":
+        assert call(*words, here=here).out == written
+
+
+def test_the_morning_report_measures_nothing(here):
+    (here / "toy/.optiloop/toy/claim.json").unlink()
+    found = json.loads(call("report", "toy", "--since", "2020-01-01", "--json", here=here).out)
+    assert found["improvement"]["ratio"] is None
+    (packet,) = (it for it in found["packets"] if it["action"] == "replicate")
+    assert packet["command"] == "optiloop run toy --cycles 0"
+    assert call(*packet["command"].split()[1:], here=here).code == 0
+    after = json.loads(call("report", "toy", "--since", "2020-01-01", "--json", here=here).out)
+    assert after["packets"][0]["action"] == "promote"
+
+
+def test_the_morning_report_on_a_log_that_lies_alone(here):
+    replace_texts({here / "alone.jsonl": (here / "toy/.optiloop/toy/experiments.jsonl").read_text()})
+    ended = call("report", "alone.jsonl", "--since", "2020-01-01", "--json", here=here)
+    commands = [packet["command"] for packet in json.loads(ended.out)["packets"]]
+    assert commands
+    assert all(call(*command.split()[1:], here=here).code == 0 for command in commands)
+
+
+@pytest.mark.parametrize("since", ["soon", "16x", "2026-13-01", "-1h"])
+def test_the_morning_report_names_a_wrong_moment(here, since):
+    ended = call("report", "toy", f"--since={since}", here=here)
+    assert (ended.code, f"not a duration: {since!r}" in ended.error) == (2, True)
+
+
+def test_the_morning_report_has_no_tsv(here):
+    ended = call("report", "toy", "--since", "16h", "--format", "tsv", here=here)
+    assert (ended.code, "no tsv" in ended.error) == (2, True)
+
+
+def test_an_experiment_can_be_run_again_in_the_champion_of_now(here):
+    call("run", "toy", "--proposer", write_replay(here / "worse.jsonl", "85"), here=here)
+    line = call("show", "toy", "6", "--replay", here=here).out
+    assert json.loads(line) == {"edits": {"value.txt": "85\n"}, "hypothesis": "try 85", "family": ""}
+    (here / "again.jsonl").write_text(line, encoding="utf-8")
+    words = ("run", "toy", "--mode", "replicate", "--proposer", "replay:again.jsonl", "--json")
+    (again, _) = call(*words, here=here).out.splitlines()
+    assert (json.loads(again)["status"], json.loads(again)["hypothesis"]) == ("discard", "try 85")
+
+
+def test_what_no_longer_fits_cannot_be_run_again(here):
+    for number, why in (("2", "cannot be made"), ("5", "no change")):
+        ended = call("show", "toy", number, "--replay", here=here)
+        assert (ended.code, why in ended.error) == (2, True)
+
+
 def test_report_tsv_can_be_read_back(here):
     rows = read_results(call("report", "toy", "--format", "tsv", here=here).out).rows
     assert "try 80" in rows[-1].description

@@ -57,7 +57,7 @@ IDEA = "idea:"
 """The beginning of the tag that names the kind of idea a proposer was asked for."""
 
 
-def family_of(lesson: Lesson) -> str:
+def family_of(lesson: Lesson | Experiment) -> str:
     """The kind of idea that an experiment tried: what was asked for, else what its proposer called it."""
     asked = next((tag.removeprefix(IDEA) for tag in lesson.tags if tag.startswith(IDEA)), "")
     return asked or lesson.family

@@ -71,18 +71,17 @@ class Group:
 
 def markdown(campaign: Campaign) -> str:
     """Return the report as Markdown."""
-    return _environment().get_template("report.md.j2").render(_view(campaign))
+    return environment().get_template("report.md.j2").render(_view(campaign))
 
 
 def html(campaign: Campaign) -> str:
     """Return the report as one HTML file: no scripts, no requests, readable on a phone and in the dark."""
-    return (
-        _environment().get_template("report.html.j2").render(_view(campaign), chart=picture.chart(campaign))
-    )
+    return environment().get_template("report.html.j2").render(_view(campaign), chart=picture.chart(campaign))
 
 
 @cache
-def _environment() -> Environment:
+def environment() -> Environment:
+    """The templates, with all that they may call."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(

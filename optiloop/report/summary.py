@@ -30,8 +30,8 @@ def status(campaign: Campaign) -> dict[str, object]:
         "baseline": {"value": campaign.baseline_value},
         "improvement": {
             "ratio": claim.ratio if claim else None,
-            "low": _finite(bounds.low) if bounds else None,
-            "high": _finite(bounds.high) if bounds else None,
+            "low": finite(bounds.low) if bounds else None,
+            "high": finite(bounds.high) if bounds else None,
             "verified": campaign.verified,
             "difference": claim.difference if claim else None,
         },
@@ -126,5 +126,6 @@ def again(campaign: Campaign, keep: Experiment) -> str:
     return effect(recheck.effect, campaign.metric.compare) if recheck else "–"
 
 
-def _finite(end: float) -> float | None:
+def finite(end: float) -> float | None:
+    """An interval's end; None where it is open."""
     return end if math.isfinite(end) else None
