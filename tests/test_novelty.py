@@ -122,6 +122,14 @@ def test_weak_evidence_is_no_answer_until_it_was_weak_three_times() -> None:
         assert log.kin(BASE, FASTER).refused is (n == MOST_TRIES)
 
 
+def test_a_change_that_ran_out_of_time_may_be_tried_again_on_another_base() -> None:
+    log = Log()
+    for n in range(1, MOST_TRIES + 1):
+        reason = "metric: killed at its limit of 60 s"
+        log.add(BASE + OTHER * n, FASTER + OTHER * n, Status.CRASH, reason=reason)
+        assert log.kin(BASE, FASTER).refused is (n == MOST_TRIES)
+
+
 REOPENED = {
     "the champion is three times faster": (Status.DISCARD, 30.0, 10.0, 1.0, True),
     "it was not measured": (Status.DISCARD, 30.0, 10.0, None, True),
