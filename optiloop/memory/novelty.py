@@ -124,8 +124,8 @@ def of_likeness(near: Lesson, likeness: float) -> Kin:
 def reopened(lesson: Lesson, *, tries: int, champion: float | None, metric: Metric) -> str:
     """Why a change that was not kept may be tried again; empty where it may not.
 
-    Its evidence was weak: it looked better and the samples did not decide, or it ran out of time. Or what it is
-    compared with has changed: a small effect may show where all else has become faster.
+    Its evidence was weak: it looked better and the samples did not decide, or it ran out of time. Or what it
+    is compared with has changed: a small effect may show where all else has become faster.
     """
     if tries < MOST_TRIES and TIMED_OUT.search(lesson.reason):
         return "it ran out of time, which says little of it"
