@@ -216,7 +216,7 @@ def run(
         found, proposer, seed=seed, fresh=fresh, sandbox=sandbox, learn_from=learn_from, mode=mode
     ) as engine:
         gave_up = _campaign(engine, limits, _style(proposer, as_json=as_json))
-    _print_result(found, as_json=as_json)
+    _print_result(_read(found), as_json=as_json)
     if gave_up:
         raise ProposerError(gave_up)
 
@@ -342,7 +342,7 @@ def brief(target: str, kind: Kind, tokens: int, seed: int, sandbox: str, as_json
 @json_option
 def status(target: str, as_json: bool) -> None:
     """Say where TARGET's campaign stands."""
-    _print_result(_find(target), as_json=as_json)
+    _print_result(_campaign_named(target), as_json=as_json)
 
 
 @cli.command(epilog=_examples("optiloop log my_target -n 20", "optiloop log my_target --status keep --json"))
@@ -359,7 +359,7 @@ def log(target: str, count: int | None, wanted: str | None, as_json: bool) -> No
         raise UsageError(f"--status {wanted}: there are {', '.join(Status)}")
     numbered = [
         (number, experiment)
-        for number, experiment in enumerate(_read(_find(target)).experiments, 1)
+        for number, experiment in enumerate(_campaign_named(target).experiments, 1)
         if wanted in (None, experiment.status)
     ]
     for number, experiment in numbered[-count:] if count else numbered:
@@ -380,7 +380,7 @@ def show(target: str, experiment_id: str, as_json: bool) -> None:
     """
     from optiloop.report.details import details
 
-    campaign = _read(_find(target))
+    campaign = _campaign_named(target)
     number, experiment = _pick(campaign, experiment_id)
     click.echo(
         _json(experiment) if as_json else details(number, experiment, campaign.metric, alpha=campaign.alpha)
@@ -393,7 +393,7 @@ def show(target: str, experiment_id: str, as_json: bool) -> None:
         "optiloop report my_target                          in the terminal",
         "optiloop report my_target --format html > out.html",
         "optiloop report my_target --format tsv             the columns of autoresearch's results.tsv",
-        "optiloop report results.tsv --format html -o r.html    a report on such a file",
+        "optiloop report results.tsv --format html -o r.html    a report on such a file, or a log",
     ),
 )
 @target_argument
@@ -404,11 +404,12 @@ def report(target: str, form: str, as_json: bool, output: str | None) -> None:
     """Report TARGET's campaign: what was gained, what was kept, what did not work and why.
 
     Measures baseline against champion afresh where the last run was cut off before it could.
-    TARGET may also be a results.tsv, as autoresearch writes them.
+    TARGET may also be a log that lies alone, as `optiloop import` writes and reads them.
     """
     from optiloop import report as reports
+    from optiloop.foreign import results_tsv
 
-    campaign = _imported(Path(target)) if target.endswith(".tsv") else _with_claim(_find(target))
+    campaign = _campaign_named(target) if _lies_alone(target) else _with_claim(_find(target))
     form = "json" if as_json else form
     if form == "terminal" and output is None:
         from rich.console import Console
@@ -419,10 +420,83 @@ def report(target: str, form: str, as_json: bool, output: str | None) -> None:
         "terminal": reports.markdown,
         "md": reports.markdown,
         "html": reports.html,
-        "tsv": reports.tsv,
+        "tsv": results_tsv,
         "json": lambda it: json_module.dumps(reports.status(it), indent=1) + "\n",
     }
     _write(formats[form](campaign), output)
+
+
+@cli.command(
+    name="import",
+    short_help="Read somebody else's experiment log.",
+    epilog=_examples(
+        "optiloop import results.tsv                    writes results.tsv.optiloop.jsonl",
+        "optiloop import results.tsv --repo . --branch autoresearch/mar8    with each commit's diff and time",
+        "optiloop import .auto/log.jsonl -o pi.jsonl    pi-autoresearch's",
+        "optiloop report pi.jsonl                       and so log, show, status, --learn-from",
+    ),
+)
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(("auto", "results-tsv", "pi", "memorylab")),
+    default="auto",
+    show_default=True,
+    help="auto tells it by the first line.",
+)
+@click.option("--segment", type=click.IntRange(min=0), help="Which part of a pi log; the last by default.")
+@click.option("--repo", type=click.Path(path_type=Path), help="Take diffs and times from this repository.")
+@click.option("--branch", help="Count only commits of this branch.")
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="The log to write.")
+@click.option("--force", is_flag=True, help="Overwrite it where it exists.")
+@json_option
+def import_log(
+    file: Path,
+    form: str,
+    segment: int | None,
+    repo: Path | None,
+    branch: str | None,
+    output: Path | None,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Read FILE, a results.tsv, pi-autoresearch's log or MemoryLab's ledger, and write it as a log of ours.
+
+    What has no place in a log line becomes a tag; what is not taken over is named on stderr.
+    """
+    from optiloop import imports
+
+    if branch is not None and repo is None:
+        raise UsageError("--branch needs --repo FOLDER, the repository that it is in")
+    found = imports.import_log(
+        file, output, form=form, segment=segment, repository=repo, branch=branch, force=force
+    )
+    if as_json:
+        click.echo(json_module.dumps(found.as_json()))
+        return
+    _echo_err(found.as_text())
+    click.echo(found.output)
+
+
+@cli.command(
+    short_help="Write a campaign in somebody else's format.",
+    epilog=_examples(
+        "optiloop export my_target > results.tsv",
+        "optiloop export my_target --format pi -o autoresearch.jsonl",
+        "optiloop export imported.optiloop.jsonl --format results-tsv",
+    ),
+)
+@target_argument
+@click.option(
+    "--format", "form", type=click.Choice(("results-tsv", "pi")), default="results-tsv", show_default=True
+)
+@click.option("-o", "--output", type=click.Path(dir_okay=False), help="Write to a file instead of stdout.")
+def export(target: str, form: str, output: str | None) -> None:
+    """Write TARGET's campaign, or a log's, as autoresearch's results.tsv or pi-autoresearch's log.jsonl."""
+    from optiloop.foreign import WRITTEN
+
+    _write(WRITTEN[form](_campaign_named(target)), output)
 
 
 @cli.command(
@@ -979,18 +1053,16 @@ def _read(target: Target) -> Campaign:
     return read_campaign(target)
 
 
-def _imported(file: Path) -> Campaign:
-    """A campaign read from a results.tsv."""
-    from optiloop.report import campaign_from_tsv
+def _lies_alone(name: str) -> bool:
+    """Whether a TARGET is a log instead: a file, ours or a foreign one."""
+    return name.endswith((".tsv", ".jsonl")) and Path(name).is_file()
 
-    try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{file}: cannot read it: {error}") from None
-    try:
-        return campaign_from_tsv(text, file.name)
-    except UsageError as error:
-        raise UsageError(f"{file}: {error}") from None
+
+def _campaign_named(name: str) -> Campaign:
+    """The campaign of a target, or of a log that lies alone."""
+    from optiloop.imports import campaign_of
+
+    return campaign_of(Path(name)) if _lies_alone(name) else _read(_find(name))
 
 
 def _with_claim(target: Target) -> Campaign:
@@ -1007,10 +1079,9 @@ def _with_claim(target: Target) -> Campaign:
     return _read(target)
 
 
-def _print_result(target: Target, *, as_json: bool) -> None:
+def _print_result(campaign: Campaign, *, as_json: bool) -> None:
     from optiloop import report as reports
 
-    campaign = _read(target)
     if as_json:
         click.echo(json_module.dumps(reports.status(campaign)))
         return

@@ -769,10 +769,16 @@ def _free_name(folder: Path) -> Path:
     return folder / f"{number:03d}"
 
 
-def _try_git(folder: Path, *words: str) -> str | None:
-    """Ask git a question whose answer may be no: None then."""
+def ask_git(folder: Path, *words: str) -> str | None:
+    """Ask git a question whose answer may be no: None then. Raises WorkspaceError where there is no git."""
     done = _spawn_git(*_QUIET, *words, cwd=folder)
-    return done.stdout.strip() if done.returncode == 0 else None
+    return done.stdout if done.returncode == 0 else None
+
+
+def _try_git(folder: Path, *words: str) -> str | None:
+    """The same, without the space around it."""
+    answer = ask_git(folder, *words)
+    return None if answer is None else answer.strip()
 
 
 def _spawn_git(

@@ -21,9 +21,9 @@ import pytest
 from optiloop import cli
 from optiloop.apply import replace_texts
 from optiloop.errors import UsageError
+from optiloop.foreign import read_results
 from optiloop.live import Tally
 from optiloop.model import Command, Metric
-from optiloop.report import read_tsv
 
 GOLDEN = Path(__file__).parent / "golden"
 CLICK = f"click {version('click').rpartition('.')[0]}"
@@ -324,7 +324,7 @@ def test_the_labels_of_the_charts_axis_differ(tmp_path):
 
 
 def test_report_tsv_can_be_read_back(here):
-    rows = read_tsv(call("report", "toy", "--format", "tsv", here=here).out)
+    rows = read_results(call("report", "toy", "--format", "tsv", here=here).out).rows
     assert "try 80" in rows[-1].description
 
 

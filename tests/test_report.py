@@ -9,7 +9,6 @@ import io
 import json
 import math
 import random
-import re
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -19,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from optiloop.errors import UsageError
+from optiloop.foreign import results_tsv
 from optiloop.model import (
     Baseline,
     Claim,
@@ -37,14 +36,11 @@ from optiloop.model import (
 )
 from optiloop.report import (
     Campaign,
-    TsvRow,
     html,
     markdown,
-    read_tsv,
     sparkline,
     status,
     terminal,
-    tsv,
     words,
 )
 from optiloop.report.chart import MOST_DOTS, chart
@@ -319,7 +315,7 @@ def test_any_text_makes_a_page_that_nests_and_a_table_of_five_columns(text: str)
     hostile = hostile_campaign(text)
     tags_of(html(hostile))
     markdown(hostile)
-    assert all(line.count("\t") == 4 for line in tsv(hostile).rstrip("\n").split("\n"))
+    assert all(line.count("\t") == 4 for line in results_tsv(hostile).rstrip("\n").split("\n"))
     assert "\x1b" not in plain(hostile)
 
 
@@ -346,7 +342,7 @@ def test_a_very_long_hypothesis_is_cut() -> None:
 
 def test_unicode_survives() -> None:
     one = campaign(replace(KEEP, hypothesis="größer 速い 🚀 עברית"))
-    for text in (html(one), markdown(one), tsv(one), plain(one)):
+    for text in (html(one), markdown(one), results_tsv(one), plain(one)):
         assert "größer 速い 🚀" in text
 
 
@@ -379,7 +375,7 @@ def test_no_experiments_make_a_report_all_the_same() -> None:
         assert "Nothing was measured yet" in html(empty)
         assert "Nothing yet" in markdown(empty)
         assert "nothing was kept" in plain(empty)
-    assert tsv(campaign(baseline=None)) == "commit\tcombined_us\tmemory_gb\tstatus\tdescription\n"
+    assert results_tsv(campaign(baseline=None)) == "commit\tcombined_us\tmemory_gb\tstatus\tdescription\n"
 
 
 # --- the picture -------------------------------------------------------------------------------------
@@ -440,60 +436,6 @@ def test_markup_in_a_hypothesis_is_only_text() -> None:
     assert "[bold red]x[/]" in plain(campaign(replace(KEEP, hypothesis="[bold red]x[/]")))
 
 
-# --- results.tsv -------------------------------------------------------------------------------------
-
-
-def test_what_gave_no_number_is_a_crash_without_one() -> None:
-    baseline, kept, discarded, *rest = read_tsv(tsv(SMALL))
-    assert baseline == TsvRow("bbbbbbb", 1000.0, None, Status.KEEP, "baseline")
-    assert kept == TsvRow("ccccccc", 500.0, 0.5, Status.KEEP, "Join `words` once instead of adding them up")
-    assert (discarded.status, discarded.value) == (Status.DISCARD, 505.0)
-    assert {(row.status, row.value) for row in rest} == {(Status.CRASH, None)}
-    assert rest[3].description == "[violation] Edit the benchmark"
-
-
-def test_memory_comes_from_the_secondary_metrics_as_well() -> None:
-    measurement = replace(measured(1000, 500), secondary={"memory_gb": (1.0, 2.5)})
-    assert read_tsv(tsv(campaign(replace(KEEP, measurement=measurement))))[1].memory_gb == 2.5
-
-
-@given(st.floats(allow_nan=False, allow_infinity=False), st.text(max_size=30))
-def test_a_row_comes_back_as_it_was_written(value: float, hypothesis: str) -> None:
-    written = campaign(replace(KEEP, measurement=one_pair(value), hypothesis=hypothesis), baseline=None)
-    (row,) = read_tsv(tsv(written))
-    assert row == TsvRow("ccccccc", value, None, Status.KEEP, words.one_line(hypothesis))
-
-
-def test_upstream_s_zeros_for_crashes_are_read_as_no_number() -> None:
-    text = (
-        "commit\tval_bpb\tmemory_gb\tstatus\tdescription\r\n"
-        "a1b2c3d\t0.997900\t44.0\tkeep\tbaseline\r\n"
-        "b2c3d4e\t1.005000\t44.1\tdiscard\tswitch to GeLU\r\n"
-        "c3d4e5f\t0.000000\t0.0\tcrash\tdouble the width (OOM)\r\n"
-    )
-    assert read_tsv(text) == [
-        TsvRow("a1b2c3d", 0.9979, 44.0, Status.KEEP, "baseline"),
-        TsvRow("b2c3d4e", 1.005, 44.1, Status.DISCARD, "switch to GeLU"),
-        TsvRow("c3d4e5f", None, None, Status.CRASH, "double the width (OOM)"),
-    ]
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("", "line 1: not a results.tsv"),
-        ("a\tb\n", "line 1: not a results.tsv"),
-        ("{header}a\t1\t2\tkept\tx\n", "line 2: unknown status 'kept'"),
-        ("{header}a\tfast\t2\tkeep\tx\n", "line 2: 'fast' is not a number"),
-        ("{header}a\tnan\t2\tkeep\tx\n", "line 2: 'nan' is not a finite number"),
-        ("{header}\na\t1\n", "line 3: 2 columns, not 5"),
-    ],
-)
-def test_a_broken_results_file_is_refused_by_line(text: str, message: str) -> None:
-    with pytest.raises(UsageError, match=re.escape(message)):
-        read_tsv(text.replace("{header}", "commit\tm\tmemory_gb\tstatus\tdescription\n"))
-
-
 # --- words -------------------------------------------------------------------------------------------
 
 
@@ -531,7 +473,7 @@ FORMATS = {
     "status.json": lambda one: json.dumps(status(one), indent=2) + "\n",
     "report.md": markdown,
     "report.html": html,
-    "results.tsv": tsv,
+    "results.tsv": results_tsv,
     "report.txt": lambda one: "\n".join(line.rstrip() for line in plain(one).split("\n")),
 }
 

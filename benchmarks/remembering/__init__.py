@@ -1,0 +1,1 @@
+"""Parts of benchmarks/memory.py, one promise each."""
