@@ -6,10 +6,11 @@ rule. Facts are cheap: a log of 100,000 lines is read in seconds.
 
 from __future__ import annotations
 
+import operator
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
 
@@ -95,11 +96,15 @@ def facts_of(experiment: Experiment) -> Facts:
 
 def of_diff(diff: str, aliases: Mapping[str, str] | None = None) -> Facts:
     """What a unified diff changes. Entities are the knobs, else the functions, that it changes."""
-    old, new = _sides(diff)
-    before, after = _values(old), _values(new)
+    return replace(outline_of(diff, aliases), features=_features(*_sides(diff)))
+
+
+def outline_of(diff: str, aliases: Mapping[str, str] | None = None) -> Facts:
+    """The same without the features, which cost as much as all the rest."""
+    before, after = map(_values, _sides(diff))
     knobs = tuple(_knobs(before, after))[:MOST_KNOBS]
     places = places_of(diff)
-    return Facts(places, knobs, _features(old, new), _entities(knobs, places, aliases or {}))
+    return Facts(places, knobs, frozenset(), _entities(knobs, places, aliases or {}))
 
 
 def of_text(text: str, aliases: Mapping[str, str] | None = None) -> Facts:
@@ -302,3 +307,14 @@ def _number(text: str) -> float | None:
 def _same(a: str, b: str) -> bool:
     """Whether two wordings are one value: 1e-4 and 0.0001 are, 1 and 1.0 are not told apart."""
     return a == b or (_number(a) is not None and _number(a) == _number(b))
+
+
+def fits(value: str, test: str, wanted: str) -> bool:
+    """Whether a value passes a test (`=`, `!=`, `<`, `<=`, `>`, `>=`); no order where one is no number."""
+    if test in ("=", "!="):
+        return _same(value, wanted) == (test == "=")
+    a, b = _number(value), _number(wanted)
+    return a is not None and b is not None and _ORDER[test](a, b)
+
+
+_ORDER = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}

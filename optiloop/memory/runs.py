@@ -1,0 +1,152 @@
+"""One line of the log as evidence: what was tried, how clearly it helped, and what it changed. Pure.
+
+Lines are read as plain JSON: a log of 100,000 is read in seconds, and nobody wants their samples here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from optiloop.decide import NEAR_MISSES
+from optiloop.memory.entities import aliases_of
+from optiloop.memory.facts import Facts, of_text, outline_of
+from optiloop.memory.history import RAN, UNANSWERED
+from optiloop.model import DEMOTION, TAKES_BACK, Compare, Status
+from optiloop.untrusted import plain_line
+
+OPEN = (*NEAR_MISSES, "equal", "declined", "the champion's own level moved")
+"""How the reasons of discards begin that say nothing against the change."""
+
+Z95 = 1.96
+"""Half the width of a 95 % interval in standard errors."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One experiment, its `seq`-th in the log.
+
+    `verdict` is +1 of a keep, 0 where nothing was decided, -1 of what was worse or failed, and None of what
+    is no evidence: a duplicate, an unmade proposal, a take-back. `gain` is larger the better: the logarithm
+    of the effect, or the effect where values are compared by difference; `error` is its standard error.
+    `champion` and `value` are the metric of both sides. `taken` holds the ids of the keeps that it took back.
+    `facts` are without features.
+    """
+
+    seq: int
+    id: str
+    time: str
+    status: Status
+    verdict: int | None
+    effect: float | None
+    gain: float | None
+    error: float | None
+    by_ratio: bool
+    champion: float | None
+    value: float | None
+    family: str
+    origin: str
+    hypothesis: str
+    reason: str
+    taken: tuple[str, ...]
+    facts: Facts
+
+    @property
+    def kept(self) -> bool:
+        return self.status is Status.KEEP
+
+    @property
+    def gist(self) -> str:
+        """What it tried in few words: its settings, else its family, else the beginning of its words."""
+        if self.facts.knobs:
+            return ", ".join(f"{knob.name} {knob.before} -> {knob.after}" for knob in self.facts.knobs[:3])
+        return self.family or self.hypothesis[:80]
+
+
+def read_run(found: Mapping[str, Any], seq: int) -> Run:
+    """Read a log line's JSON. Raises KeyError, TypeError or ValueError where it is no experiment."""
+    status, tags, measured = Status(found["status"]), found["tags"], found["measurement"]
+    champion, value, pairs = _levels(measured)
+    ratio = _by_ratio(measured)
+    effect, hypothesis = found["effect"], plain_line(found["hypothesis"])
+    return Run(
+        seq=seq,
+        id=found["id"],
+        time=found["time"],
+        status=status,
+        verdict=None if DEMOTION in tags else verdict_of(status, found["reason"]),
+        effect=effect,
+        gain=_gain(effect, ratio),
+        error=_error(pairs, found["interval"], ratio),
+        by_ratio=ratio,
+        champion=champion,
+        value=value,
+        family=found["family"],
+        origin=found["origin"],
+        hypothesis=hypothesis,
+        reason=plain_line(found["reason"], 200),
+        taken=tuple(tag.removeprefix(TAKES_BACK) for tag in tags if tag.startswith(TAKES_BACK)),
+        facts=_outline(found["diff"], hypothesis, tags),
+    )
+
+
+def _outline(diff: str, hypothesis: str, tags: Sequence[str]) -> Facts:
+    aliases = aliases_of(tags)
+    return outline_of(diff, aliases) if diff else of_text(hypothesis, aliases)
+
+
+def verdict_of(status: Status, reason: str) -> int | None:
+    """What an experiment says of its change; see Run."""
+    if status not in RAN:
+        return None
+    if status is Status.KEEP:
+        return 1
+    return 0 if reason in UNANSWERED or (status is Status.DISCARD and reason.startswith(OPEN)) else -1
+
+
+def _by_ratio(measured: Mapping[str, Any] | None) -> bool:
+    rule = (measured or {}).get("rule")
+    return rule is None or rule["compare"] == Compare.RATIO
+
+
+def _gain(effect: float | None, ratio: bool) -> float | None:
+    if effect is None or not ratio:
+        return effect
+    return math.log(effect) if effect > 0 else None
+
+
+def _levels(
+    measured: Mapping[str, Any] | None,
+) -> tuple[float | None, float | None, Sequence[tuple[float, float]]]:
+    """The metric of champion and candidate (medians), and of each pair: the first of a sample's values."""
+    pairs = measured["pairs"] if measured else ()
+    values = [
+        (next(iter(pair["champion"]["values"].values())), next(iter(pair["candidate"]["values"].values())))
+        for pair in pairs
+        if pair["champion"]["values"] and pair["candidate"]["values"]
+    ]
+    if not values:
+        return None, None, ()
+    return _middle([old for old, _ in values]), _middle([new for _, new in values]), values
+
+
+def _middle(values: Sequence[float]) -> float:
+    ordered, half = sorted(values), len(values) // 2
+    return ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2
+
+
+def _error(
+    pairs: Sequence[tuple[float, float]], interval: Mapping[str, Any] | None, ratio: bool
+) -> float | None:
+    """The gain's standard error: from two pairs or more, else from the interval; None where nothing tells."""
+    positive = all(old > 0 and new > 0 for old, new in pairs)
+    if len(pairs) > 1 and (positive or not ratio):
+        gains = [math.log(old / new) if ratio else old - new for old, new in pairs]
+        mean = sum(gains) / len(gains)
+        return math.sqrt(sum((gain - mean) ** 2 for gain in gains) / (len(gains) - 1) / len(gains))
+    low, high = (interval or {}).get("low"), (interval or {}).get("high")
+    if low is None or high is None or (ratio and low <= 0):
+        return None
+    return float((math.log(high / low) if ratio else high - low) / 2 / Z95)
