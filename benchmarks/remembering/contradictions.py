@@ -1,0 +1,196 @@
+"""Are contradictions found, and the attribute that differs? A log with planted truth, and two rival rules.
+
+    python benchmarks/remembering/contradictions.py [--short]
+
+60 changes (an entity and a direction): 12 help under one value or range of one attribute and hurt under the
+others, 30 have the same effect everywhere, 18 none. An effect is 1.5 to 3 standard errors of one run. Six
+attributes (numbers and words) are the context; with every tenth run one of them is set anew, as by a keep.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from optiloop.memory.cases import Case, Past, Subject
+from optiloop.memory.contradictions import CLEAR, contradictions
+from optiloop.memory.facts import Facts, Way
+from optiloop.memory.runs import Run
+from optiloop.model import Status
+
+KEYS, FLIPPED, NULL = 60, 12, 18
+SEEDS, FEW_SEEDS = 20, 5
+LENGTHS = (300, 1000, 3000)
+SMALLEST, LARGEST = 1.5, 3.0
+"""Sizes of an effect, in standard errors of one run."""
+ERROR = 0.002
+CHANGED = 0.1
+"""How often a run is followed by a change of the context."""
+PRECISION, RECALL, AT = 0.9, 0.75, 1000
+
+ATTRIBUTES: Mapping[str, tuple[str, ...]] = {
+    "OPTIMIZER": ("adamw", "muon", "lion"),
+    "DEPTH": ("4", "8", "12", "24"),
+    "TOTAL_BATCH_SIZE": ("2**17", "2**18", "2**19"),
+    "DATASET": ("small", "large"),
+    "ACTIVATION": ("relu", "swiglu", "gelu"),
+    "WARMUP_RATIO": ("0.0", "0.1"),
+}
+
+Found = Mapping[Subject, str]
+"""Subjects that a rule calls contradictory, each with the attribute that it names; empty for none."""
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What a subject does: its effect, and where (attribute, values) its sign is the other; None: nowhere."""
+
+    effect: float
+    flips: tuple[str, frozenset[str]] | None = None
+
+    def gain(self, context: Mapping[str, str]) -> float:
+        turned = self.flips is not None and context[self.flips[0]] in self.flips[1]
+        return -self.effect if turned else self.effect
+
+
+@dataclass(frozen=True)
+class Score:
+    """How well a rule does at a length: shares of what it found, of what there is, of attributes named."""
+
+    rule: str
+    runs: int
+    precision: float
+    recall: float
+    named: float
+
+    @property
+    def ok(self) -> bool:
+        """Whether the promise holds, where one was made."""
+        return self.runs != AT or (self.precision >= PRECISION and self.recall >= RECALL)
+
+
+def planted(seed: int) -> dict[Subject, Truth]:
+    """The truth of one world."""
+    rng = random.Random(seed)
+    kinds = ["flips"] * FLIPPED + ["null"] * NULL + ["same"] * (KEYS - FLIPPED - NULL)
+    found = {}
+    for number, kind in enumerate(kinds):
+        effect = rng.choice((-1, 1)) * rng.uniform(SMALLEST, LARGEST) * ERROR
+        flips = _flip(rng) if kind == "flips" else None
+        subject = Subject(f"entity {number // 2}", str((Way.UP, Way.DOWN)[number % 2]))
+        found[subject] = Truth(0.0 if kind == "null" else effect, flips)
+    return found
+
+
+def _flip(rng: random.Random) -> tuple[str, frozenset[str]]:
+    """One attribute: its upper values where they are numbers, else one word."""
+    name = rng.choice(tuple(ATTRIBUTES))
+    values = ATTRIBUTES[name]
+    if values[0][0].isdigit():
+        return name, frozenset(values[rng.randrange(1, len(values)) :])
+    return name, frozenset({rng.choice(values)})
+
+
+def world(truth: Mapping[Subject, Truth], runs: int, seed: int) -> Past:
+    """A log of so many runs, each of a subject drawn at random."""
+    rng = random.Random(seed + 1000)
+    context = {name: rng.choice(values) for name, values in ATTRIBUTES.items()}
+    subjects, cases = tuple(truth), []
+    for seq in range(1, runs + 1):
+        subject = rng.choice(subjects)
+        gain = rng.gauss(truth[subject].gain(context), ERROR)
+        cases.append(Case(run(seq, subject, gain, ERROR), (subject,), context))
+        if rng.random() < CHANGED:
+            name = rng.choice(tuple(ATTRIBUTES))
+            context = {**context, name: rng.choice(ATTRIBUTES[name])}
+    return Past(tuple(cases), context, runs)
+
+
+def run(seq: int, subject: Subject, gain: float, error: float) -> Run:
+    """One run as the log would tell it."""
+    verdict = 1 if gain >= CLEAR * error else -1 if gain <= -CLEAR * error else 0
+    return Run(
+        seq=seq,
+        id=f"{seq:06}",
+        time="2026-01-01T00:00:00.000Z",
+        status=Status.KEEP if verdict == 1 else Status.DISCARD,
+        verdict=verdict,
+        effect=1 + gain,
+        gain=gain,
+        error=error,
+        by_ratio=True,
+        champion=None,
+        value=None,
+        family="knob",
+        origin="tune",
+        hypothesis=str(subject),
+        reason="",
+        taken=(),
+        facts=Facts(entities=((subject.entity, Way(subject.way)),)),
+    )
+
+
+# --- rules -------------------------------------------------------------------------------------------
+
+
+def ours(past: Past) -> Found:
+    """The rule of optiloop."""
+    return {it.subject: it.attribute for it in contradictions(past)}
+
+
+def any_sign(past: Past) -> Found:
+    """Two runs of a subject went opposite ways."""
+    return _opposed(past, 0.0)
+
+
+def beyond_noise(past: Past) -> Found:
+    """Two runs of a subject went opposite ways, each beyond its noise."""
+    return _opposed(past, CLEAR)
+
+
+def _opposed(past: Past, least: float) -> Found:
+    clear: dict[Subject, list[float]] = {}
+    for case in past.cases:
+        clear.setdefault(case.subjects[0], []).append((case.run.gain or 0.0) / (case.run.error or ERROR))
+    return {subject: "" for subject, each in clear.items() if max(each) > least and min(each) < -least}
+
+
+RULES: Mapping[str, Callable[[Past], Found]] = {
+    "any opposite sign": any_sign,
+    "two runs beyond their noise": beyond_noise,
+    "optiloop": ours,
+}
+
+
+def score(rule: str, runs: int, seeds: int) -> Score:
+    """Count over worlds of their own seeds."""
+    hits = named = said = there = 0
+    for seed in range(seeds):
+        truth = planted(seed)
+        found = RULES[rule](world(truth, runs, seed))
+        right = [subject for subject in found if truth[subject].flips is not None]
+        hits, said, there = hits + len(right), said + len(found), there + FLIPPED
+        named += sum((truth[subject].flips or ("",))[0] == found[subject] for subject in right)
+    return Score(rule, runs, hits / max(1, said), hits / there, named / max(1, hits))
+
+
+def scores(short: bool) -> Sequence[Score]:
+    """All rules at all lengths; `short`: fewer seeds, and not the longest."""
+    seeds, lengths = (FEW_SEEDS, LENGTHS[:2]) if short else (SEEDS, LENGTHS)
+    return [score(rule, runs, seeds) for rule in RULES for runs in lengths]
+
+
+def figures(short: bool) -> Iterator[str]:
+    """A line for each rule and length, and whether the promise holds."""
+    found = scores(short)
+    for it in found:
+        named = f", attribute named rightly {it.named:.2f}" if it.rule == "optiloop" else ""
+        yield f"{it.rule} at {it.runs:,} runs: precision {it.precision:.2f}, recall {it.recall:.2f}{named}"
+    kept = all(it.ok for it in found if it.rule == "optiloop")
+    yield f"precision >= {PRECISION}, recall >= {RECALL} at {AT:,} runs: {'yes' if kept else 'NO'}"
+
+
+if __name__ == "__main__":
+    print("\n".join(figures("--short" in sys.argv)))
