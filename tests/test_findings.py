@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -20,8 +21,20 @@ from optiloop.memory.contradictions import (
     reopened_by,
 )
 from optiloop.memory.facts import Facts, Knob, Way
+from optiloop.memory.findings import (
+    Finding,
+    State,
+    credits_of,
+    findings,
+    id_of,
+    notes,
+    weights,
+    worth_showing,
+)
+from optiloop.memory.insights import Focus, Insight, insights, learned
+from optiloop.memory.relevance import ALIVE, GONE, REWRITTEN, Code, context_match, relevance
 from optiloop.memory.runs import Run, read_run, run_of
-from optiloop.model import Interval, Proposal, Status
+from optiloop.model import Experiment, Interval, Proposal, Status
 from optiloop.record import as_json
 from optiloop.testing import experiment_of
 
@@ -249,3 +262,215 @@ def test_it_stays_closed_otherwise(
     then: Mapping[str, str], now: Mapping[str, str], entities: Sequence[str]
 ) -> None:
     assert reopened_by(then, now, entities, mattered(found(opposite()))) == ""
+
+
+# --- findings ----------------------------------------------------------------------------------------
+
+
+def depth(seq: int, gain: float | None, value: str, *, verdict: int = 0) -> Case:
+    facts = Facts(("train.py",), (Knob("DEPTH", "8", value),), frozenset(), (("depth", Way.UP),))
+    base = run(seq, Subject("depth", "up"), gain or 0.0, ERROR)
+    told = replace(base, facts=facts, verdict=verdict, gain=gain, error=None if gain is None else ERROR)
+    return Case(
+        replace(told, status=Status.KEEP if verdict == 1 else Status.DISCARD), (DEPTH,), {"DEPTH": "8"}
+    )
+
+
+DEPTH = Subject("depth", "up")
+WORSE = [depth(1, -0.01, "10", verdict=-1), depth(4, -0.012, "12", verdict=-1), depth(9, 0.001, "9")]
+
+
+def the(cases: Sequence[Case], **known: Any) -> Finding:
+    (it,) = findings(past(cases), **known)
+    return it
+
+
+def test_a_finding_joins_values_and_keeps_the_runs_behind_it() -> None:
+    it = the(WORSE)
+    assert (it.subject, it.runs, it.helped, it.failed, it.worse) == (DEPTH, (1, 4, 9), 0, 2, ("10", "12"))
+    assert it.best == pytest.approx(0.001)
+    assert it.says.startswith("depth up: 10, 12 worse; 0 helped, 2 failed; mean -0.698% +- 0.")
+    assert it.says.endswith("best +0.1%, n=3, #1 #4 #9")
+
+
+def test_the_id_of_a_finding_is_that_of_its_structure() -> None:
+    assert the(WORSE).id == the(WORSE[:1]).id == id_of(DEPTH)
+    assert len({id_of(DEPTH), id_of(DEPTH, "LR = 1"), id_of(Subject("depth", "down")), id_of(WARMUP)}) == 4
+
+
+def test_a_failure_without_a_gain_counts_and_has_no_mean() -> None:
+    it = the([depth(1, None, "64", verdict=-1), depth(2, None, "64", verdict=-1)])
+    assert (it.mean, it.failed, it.n, it.state) == (None, 2, 2, State.CONFIRMED)
+    assert "never measured" in it.says
+
+
+@pytest.mark.parametrize(
+    ("cases", "state"),
+    [
+        ([depth(1, 0.001, "10")], State.CANDIDATE),
+        ([depth(1, 0.02, "10", verdict=1)], State.ACTIVE),  # clear at once
+        ([depth(1, 0.001, "10"), depth(2, 0.001, "10")], State.ACTIVE),  # tried again
+        ([depth(1, 0.02, "10", verdict=1), depth(2, 0.02, "10", verdict=1)], State.CONFIRMED),
+        ([depth(1, 0.02, "10", verdict=1), depth(2, -0.001, "10", verdict=-1)], State.ACTIVE),
+    ],
+)
+def test_states_follow_from_what_was_seen(cases: Sequence[Case], state: State) -> None:
+    assert the(cases).state is state
+
+
+def test_a_contradiction_makes_a_finding_for_each_side() -> None:
+    cases = opposite()
+    every = findings(past(cases), found(cases))
+    assert {(it.scope, it.state) for it in every} == {
+        ("", State.CONFLICTED),
+        ("DEPTH = 8", State.CONFIRMED),
+        ("DEPTH = 24", State.CONFIRMED),
+    }
+    assert {it.scope: it.runs for it in every}["DEPTH = 8"] == (1, 2, 3)
+
+
+GONE_CODE, HERE_CODE = {"train.py": "WIDTH = 8\n"}, {"train.py": "DEPTH = 8\n"}
+
+
+def test_what_the_code_no_longer_names_is_outdated() -> None:
+    assert the(WORSE, code=Code(HERE_CODE, {})).state is State.ACTIVE
+    assert the(WORSE, code=Code(GONE_CODE, {})).state is State.OUTDATED
+
+
+def test_what_is_gone_for_long_and_known_elsewhere_is_archived() -> None:
+    code = Code(GONE_CODE, {})
+    assert replace_past(WORSE, now={"DEPTH": "12"}, count=2000, code=code).state is State.ARCHIVED
+    assert replace_past(WORSE, now={"DEPTH": "12"}, count=500, code=code).state is State.OUTDATED
+    assert replace_past(WORSE, now={"DEPTH": "8"}, count=2000, code=code).state is State.OUTDATED
+
+
+def replace_past(cases: Sequence[Case], *, now: Mapping[str, str], count: int, code: Code) -> Finding:
+    (it,) = findings(Past(tuple(cases), now, count), code=code)
+    return it
+
+
+def test_what_is_known_by_words_alone_is_never_gone() -> None:
+    told = [replace(it, run=replace(it.run, facts=replace(it.run.facts, places=()))) for it in WORSE]
+    assert the(told, code=Code(GONE_CODE, {})).state is State.ACTIVE
+
+
+def test_what_was_taken_back_stays_so() -> None:
+    assert the(WORSE, retracted=frozenset({id_of(DEPTH)})).state is State.RETRACTED
+
+
+def test_a_place_is_alive_until_a_keep_rewrites_it_or_it_goes() -> None:
+    code = Code({"a.py": "def f():\n    pass\n", "p.md": "TONE: calm\n"}, {"a.py::f": "#7"})
+    assert [code.has_place("a.py::f", seq) for seq in (3, 7, 9)] == [REWRITTEN, ALIVE, ALIVE]
+    assert code.has_place("a.py::g", 3) == GONE
+    assert code.has_place("p.md::TONE", 3) == ALIVE
+    assert (code.has_name("f"), code.has_name("ff")) == (ALIVE, GONE)
+
+
+def test_runs_fade_with_distance_and_findings_do_not() -> None:
+    assert relevance(alive=1.0, match=1.0) == 1.0
+    assert relevance(alive=1.0, match=1.0, distance=400) == pytest.approx(0.65)
+    assert relevance(alive=1.0, match=1.0, distance=10**9) == pytest.approx(0.3)
+    assert relevance(alive=GONE, match=context_match({"a": "1"}, {})) < 0.05
+
+
+# --- evolve and notes --------------------------------------------------------------------------------
+
+
+def shown(count: int, kept: int, name: str) -> list[Experiment]:
+    made = [
+        experiment_of(Proposal({"a": f"{n}\n"}, "x", "test", tags=(f"shown:{name}",)), {"a": "x\n"}, number=n)
+        for n in range(count)
+    ]
+    ended = [Status.KEEP if n < kept else Status.DISCARD for n in range(count)]
+    return [replace(it, status=status) for it, status in zip(made, ended, strict=True)]
+
+
+def test_what_was_shown_earns_by_what_came_of_it() -> None:
+    assert weights(shown(6, 2, "f1")) == {"f1": pytest.approx(3 / 8)}
+    assert weights([replace(it, status=Status.DUPLICATE) for it in shown(6, 2, "f1")]) == {}
+
+
+@pytest.mark.parametrize(
+    ("uses", "wins", "share", "told"),
+    [
+        (5, 0, 0.5, False),
+        (4, 0, 0.5, True),
+        (9, 0, 0.05, True),  # no worse than the log
+        (30, 0, 0.05, False),
+        (9, 3, 0.5, True),
+    ],
+)
+def test_what_misleads_is_no_longer_shown(uses: int, wins: int, share: float, told: bool) -> None:
+    it = the(WORSE, earned=credits_of(shown(uses, wins, id_of(DEPTH))))
+    assert worth_showing(it, share) is told
+
+
+def test_notes_touch_the_place_or_its_entities_and_begin_with_an_id() -> None:
+    every = findings(past([*WORSE, *opposite()]))
+    assert notes(every, [], ["train.py"], [])[0].startswith(f"{id_of(DEPTH)} depth up:")
+    assert notes(every, [], [], ["warmup"])[0].startswith(f"{id_of(WARMUP)} warmup up:")
+    assert notes(every, [], ["other.py"], ["width"]) == []
+
+
+def test_a_contradiction_speaks_for_its_findings_and_notes_are_few() -> None:
+    cases = opposite()
+    (line,) = notes(findings(past(cases), found(cases)), found(cases), [], ["warmup"])
+    assert "differs: DEPTH" in line
+    many = [case(seq, 0.01, SHALLOW, Subject("warmup", str(way))) for seq, way in enumerate(Way, 1)]
+    others = [case(seq, 0.01, SHALLOW, Subject("width", str(way))) for seq, way in enumerate(Way, 10)]
+    assert len(notes(findings(past([*many, *others])), [], [], ["warmup", "width"])) == 6
+
+
+# --- insights ----------------------------------------------------------------------------------------
+
+
+def said(cases: Sequence[Case], focus: Focus, source: Mapping[str, str] | None = None) -> list[Insight]:
+    return insights(learned(past(cases), source), focus)
+
+
+def test_contradictions_are_an_insight_with_their_runs() -> None:
+    (it,) = said(opposite(), Focus.CONTRADICTIONS)
+    assert (it.finding, it.runs) == (id_of(WARMUP), (1, 2, 3, 4, 5, 6))
+
+
+def test_three_failures_without_a_keep_are_a_cluster() -> None:
+    failures = [depth(seq, None, "64", verdict=-1) for seq in (1, 2, 3)]
+    failures = [replace(it, run=replace(it.run, reason="out of memory")) for it in failures]
+    (it,) = said(failures, Focus.FAILURES)
+    assert it.runs == (1, 2, 3)
+    assert it.says.endswith("3 of 3: out of memory")
+    assert said(failures[:2], Focus.FAILURES) == []
+    assert said([*failures, depth(4, 0.02, "9", verdict=1)], Focus.FAILURES) == []
+
+
+def test_what_is_gone_is_stale() -> None:
+    (it,) = said(WORSE, Focus.STALE, GONE_CODE)
+    assert it.says.endswith("the code no longer has it")
+    assert said(WORSE, Focus.STALE, HERE_CODE) == []
+    assert said(WORSE, Focus.STALE) == []
+
+
+def joint(seq: int, gain: float) -> Case:
+    both = (Subject("depth", "up"), WARMUP)
+    facts = Facts(("a", "b"), (), frozenset(), (("depth", Way.UP), ("warmup", Way.UP)))
+    return Case(replace(run(seq, WARMUP, gain, ERROR), facts=facts), both, SHALLOW)
+
+
+def test_two_changes_that_do_more_together_are_a_pattern() -> None:
+    alone = [case(1, 0.001, SHALLOW), case(2, 0.001, SHALLOW), depth(3, 0.0, "9"), depth(4, 0.0, "9")]
+    (it,) = said([*alone, joint(5, 0.02), joint(6, 0.021)], Focus.PATTERNS)
+    assert it.runs == (5, 6)
+    assert it.says.startswith("depth up with warmup up: +2.07% together, +1.97% beyond the sum")
+    assert said([*alone, joint(5, 0.001), joint(6, 0.001)], Focus.PATTERNS) == []
+
+
+def test_saturated_families_and_untried_places_are_told() -> None:
+    def of(seq: int, family: str, where: str, verdict: int) -> Case:
+        it = told(verdict == 1, seq, place(where))
+        return past_of([replace(it, family=family)]).cases[0]
+
+    cases = [of(1, "memoise", "f", 1), of(2, "memoise", "f", -1)]
+    cases += [of(seq, "inline", "g", -1) for seq in range(3, 3 + 20)]
+    untried, saturated = said(cases, Focus.DISCOVER)
+    assert untried.says == "memoise was kept 1 of 2 times, and never tried at train.py::g"
+    assert saturated.says == "inline is saturated: none of its last 20 was kept, of 20 in all"

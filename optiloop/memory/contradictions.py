@@ -111,7 +111,12 @@ class Contradiction:
         return f"{self.subject}: {sides}; differs: {apart}{more}"
 
 
-def contradictions(past: Past, *, gone: Callable[[Subject], bool] = lambda _: False) -> list[Contradiction]:
+def gone_nowhere(subject: Subject) -> bool:
+    """Where the champion's code is not known, nothing counts as gone."""
+    return False
+
+
+def contradictions(past: Past, *, gone: Callable[[Subject], bool] = gone_nowhere) -> list[Contradiction]:
     """The contradictions of a log, the widest first. `gone` says what the champion no longer has."""
     known = data(past)
     ratio = all(case.run.by_ratio for case in past.cases)
