@@ -178,17 +178,26 @@ import sys
 from pathlib import Path
 from tests.test_events import LOG
 from optiloop.events import settle
-for n in range(15):
-    settle(Path(sys.argv[1]), LOG, {"train.py": ("", "DEPTH = 8\\n")[(n + int(sys.argv[2])) % 2]})
+Path(sys.argv[1], sys.argv[2]).touch()
+while not Path(sys.argv[1], "go").exists():
+    pass
+sources = [{"train.py": text} for text in ("", "DEPTH = 8\\n")]
+print(sum(len(settle(Path(sys.argv[1]), LOG, sources[(n + int(sys.argv[2])) % 2])) for n in range(120)))
 """
 
 
 def test_two_processes_write_one_chain(tmp_path: Path) -> None:
     root = Path(__file__).parents[1]
     pending = [
-        subprocess.Popen([sys.executable, "-c", PROGRAM, str(tmp_path), str(n)], cwd=root) for n in (0, 1)
+        subprocess.Popen(
+            [sys.executable, "-c", PROGRAM, str(tmp_path), str(n)], cwd=root, stdout=subprocess.PIPE
+        )
+        for n in (0, 1)
     ]
-    assert [process.wait(60) for process in pending] == [0, 0]
+    while not all((tmp_path / name).exists() for name in "01"):
+        assert all(process.poll() is None for process in pending)
+    (tmp_path / "go").touch()
+    wrote = [int(process.communicate(timeout=60)[0]) for process in pending]
     found = events_of(tmp_path)
-    assert len(found) >= 15
+    assert len(found) == sum(wrote) >= 40, "none is lost, and none written over"
     assert all(before.now is after.was for before, after in itertools.pairwise(found))

@@ -280,6 +280,9 @@ DEPTH = Subject("depth", "up")
 WORSE = [depth(1, -0.01, "10", verdict=-1), depth(4, -0.012, "12", verdict=-1), depth(9, 0.001, "9")]
 
 
+GOOD = [depth(seq, 0.02, "10", verdict=1) for seq in range(1, 5)]
+
+
 def the(cases: Sequence[Case], **known: Any) -> Finding:
     (it,) = findings(past(cases), **known)
     return it
@@ -312,6 +315,8 @@ def test_a_failure_without_a_gain_counts_and_has_no_mean() -> None:
         ([depth(1, 0.001, "10"), depth(2, 0.001, "10")], State.ACTIVE),  # tried again
         ([depth(1, 0.02, "10", verdict=1), depth(2, 0.02, "10", verdict=1)], State.CONFIRMED),
         ([depth(1, 0.02, "10", verdict=1), depth(2, -0.001, "10", verdict=-1)], State.ACTIVE),
+        ([*GOOD, depth(5, None, "64", verdict=-1)], State.ACTIVE),  # one of five went against it
+        ([*GOOD, depth(5, None, "64", verdict=0)], State.CONFIRMED),
     ],
 )
 def test_states_follow_from_what_was_seen(cases: Sequence[Case], state: State) -> None:
@@ -474,3 +479,16 @@ def test_saturated_families_and_untried_places_are_told() -> None:
     untried, saturated = said(cases, Focus.DISCOVER)
     assert untried.says == "memoise was kept 1 of 2 times, and never tried at train.py::g"
     assert saturated.says == "inline is saturated: none of its last 20 was kept, of 20 in all"
+
+
+def test_what_was_tried_once_does_not_count_among_what_was_looked_at() -> None:
+    """Or a log with many ideas could not find a contradiction in any."""
+    once = [case(seq, 0.0, SHALLOW, Subject(f"e{seq}", "up")) for seq in range(100, 3000)]
+    weak = [case(it.run.seq, 0.3 * (it.run.gain or 0.0), it.context) for it in opposite()]
+    assert [it.subject for it in found([*weak, *once])] == [WARMUP]
+
+
+def test_a_clear_effect_of_two_sizes_is_none_though_a_run_went_the_other_way() -> None:
+    high = [case(seq, 0.02, SHALLOW) for seq in range(1, 5)]
+    low = [case(seq, 0.008, DEEP) for seq in range(5, 11)]
+    assert [it for it in found([*high, *low, case(11, -0.0045, DEEP)]) if not it.suspected] == []

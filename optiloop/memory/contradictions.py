@@ -121,7 +121,8 @@ def contradictions(past: Past, *, gone: Callable[[Subject], bool] = gone_nowhere
     known = data(past)
     ratio = all(case.run.by_ratio for case in past.cases)
     best = {subject: _best(subject, given, by_ratio=ratio) for subject, given in known.items()}
-    chosen = _believed({subject: found for subject, found in best.items() if found is not None}, len(best))
+    tested = sum(len(given) >= FEWEST for given in known.values())
+    chosen = _believed([it for it in best.values() if it is not None], tested)
     if len(past.cases) < FEW_RUNS:
         rest = {subject: given for subject, given in known.items() if subject not in chosen}
         chosen |= {
@@ -422,9 +423,9 @@ def _clearness(it: Datum) -> float:
     return it.gain / it.error
 
 
-def _believed(found: Mapping[Subject, _Found], tested: int) -> dict[Subject, Contradiction]:
+def _believed(found: Iterable[_Found], tested: int) -> dict[Subject, Contradiction]:
     """Those that stand when so many subjects were looked at (Benjamini & Hochberg 1995)."""
-    ranked = sorted(found.values(), key=lambda it: (it.doubt, it.contradiction.subject))
+    ranked = sorted(found, key=lambda it: (it.doubt, it.contradiction.subject))
     passed = [n for n, it in enumerate(ranked, 1) if it.doubt <= FALSE_SHARE * n / tested]
     return {it.contradiction.subject: it.contradiction for it in ranked[: max(passed, default=0)]}
 

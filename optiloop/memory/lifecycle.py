@@ -83,12 +83,12 @@ def transitions(
 ) -> list[Event]:
     """What has changed since the states that are known, in the order of the findings.
 
-    What the log no longer gives (a split that more runs have moved) is archived; what was retracted stays.
+    What the log no longer gives (a split that more runs have moved) is archived.
     """
     changed = [
         Event(time, after, it.id, str(it.subject), was, it.state, _why(it), it.runs[-MOST_RUNS:])
         for it in found
-        if (was := known.get(it.id, State.CANDIDATE)) not in (it.state, State.RETRACTED)
+        if (was := known.get(it.id, State.CANDIDATE)) is not it.state
     ]
     given = {it.id for it in found}
     lost = [
