@@ -5,18 +5,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from optiloop.index.memory import Memory as Memory
     from optiloop.loop import Engine as Engine
     from optiloop.model import Target as Target
     from optiloop.targets import load_target as load_target
 
 __version__ = "0.1.0"
-__all__ = ["Engine", "Target", "__version__", "load_target"]
+__all__ = ["Engine", "Memory", "Target", "__version__", "load_target"]
 
-_HOMES = {"Engine": "optiloop.loop", "Target": "optiloop.model", "load_target": "optiloop.targets"}
+_HOMES = {
+    "Engine": "optiloop.loop",
+    "Memory": "optiloop.index.memory",
+    "Target": "optiloop.model",
+    "load_target": "optiloop.targets",
+}
 
 
 def __getattr__(name: str) -> Any:
-    """Import the three public names on first use, so that `optiloop --help` stays quick."""
+    """Import the public names on first use, so that `optiloop --help` stays quick."""
     if name not in _HOMES:
         raise AttributeError(f"module 'optiloop' has no attribute {name!r}")
     from importlib import import_module

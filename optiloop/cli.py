@@ -36,8 +36,10 @@ from optiloop.errors import (
     UsageError,
     WorkspaceError,
 )
+from optiloop.index.questions import QUESTIONS, STATE, TEXT, Question
 
 if TYPE_CHECKING:
+    from optiloop.index.store import Index
     from optiloop.live import Style, View
     from optiloop.loop import Engine
     from optiloop.model import Experiment, Proposal, Target
@@ -385,6 +387,144 @@ def show(target: str, experiment_id: str, as_json: bool) -> None:
     click.echo(
         _json(experiment) if as_json else details(number, experiment, campaign.metric, alpha=campaign.alpha)
     )
+
+
+def _question_options(command: Callable[..., None]) -> Callable[..., None]:
+    """An option for each question of the table, in its order."""
+    for question in reversed(QUESTIONS):
+        kind = (
+            click.option(f"--{question.flag}", is_flag=True, help=question.help)
+            if not question.given
+            else click.option(
+                f"--{question.flag}",
+                nargs=len(question.given),
+                metavar=" ".join(question.given),
+                help=question.help,
+            )
+        )
+        command = kind(command)
+    return command
+
+
+@cli.command(
+    short_help="Ask what the log remembers.",
+    epilog=_examples(
+        "optiloop ask my_target 'cache the tokens'                   experiments about a text",
+        "optiloop ask my_target --helped 'depth up' --while 'LR<0.04'",
+        "optiloop ask my_target --tried 'DEPTH=12'                   and is it worth trying again?",
+        "optiloop ask my_target --best-before 40 --json              a number, an id, a knob, a function",
+        "optiloop ask my_target --avoid slugify                      a function, file::function, or knob",
+        "optiloop ask my_target --as-of 2026-11-01                   where it stood",
+        "optiloop ask old/experiments.jsonl --unexplored",
+    ),
+)
+@target_argument
+@click.argument("text", required=False)
+@_question_options
+@click.option(
+    "--while", "conditions", multiple=True, metavar="NAME[=VALUE]", help="For --helped: what was in force."
+)
+@click.option("--as-of", "moment", metavar="N|DATE", help="Answer as after experiment N, or at a date.")
+@json_option
+def ask(
+    target: str,
+    text: str | None,
+    conditions: tuple[str, ...],
+    moment: str | None,
+    as_json: bool,
+    **flags: Any,
+) -> None:
+    """Ask what TARGET's log remembers: one question at a time, or TEXT to search for.
+
+    Names are those of the log: knobs, functions, files, families, and what they stand for (n_layer and
+    "layers" are depth). TARGET may also be an experiments.jsonl. Nothing is run, and a loop that runs is not
+    disturbed.
+    """
+    from optiloop.index.memory import Memory
+    from optiloop.index.told import told
+
+    question, given = _question(text, flags)
+    if conditions and not question.conditions:
+        raise UsageError("--while goes with --helped")
+    memory = Memory.of(target) if moment is None else Memory.of(target).as_of(moment)
+    answer = getattr(memory, question.method)(*given, *conditions)
+    if memory.index.fault:
+        _echo_err(
+            f"the index is in memory only ({memory.index.fault}); `optiloop memory rebuild` makes it anew"
+        )
+    if as_json:
+        asked = {"question": question.flag, "asked": [*given, *conditions], "as_of": memory.now}
+        click.echo(json_module.dumps({**asked, **answer.as_json()}))
+        return
+    from rich.console import Console
+
+    Console(highlight=False).print(told(answer, question.columns))
+
+
+def _question(text: str | None, flags: dict[str, Any]) -> tuple[Question, tuple[str, ...]]:
+    """The one question that is asked, and what it is given."""
+    asked: list[tuple[Question, tuple[str, ...]]] = [] if text is None else [(TEXT, (text,))]
+    for question in QUESTIONS:
+        value = flags[question.flag.replace("-", "_")]
+        if value:
+            given = value if isinstance(value, tuple) else (value,) if question.given else ()
+            asked.append((question, given))
+    if len(asked) > 1:
+        raise UsageError(f"one question at a time: {', '.join(question.flag for question, _ in asked)}")
+    return asked[0] if asked else (STATE, ())
+
+
+@cli.group(
+    cls=_InOrder,
+    short_help="The derived index behind `ask`.",
+    epilog=_examples("optiloop memory rebuild my_target", "optiloop memory status my_target --json"),
+)
+def memory() -> None:
+    """The index that `ask` reads: a cache of the log, that may be deleted at any time."""
+
+
+@memory.command(epilog=_examples("optiloop memory rebuild my_target"))
+@target_argument
+@json_option
+def rebuild(target: str, as_json: bool) -> None:
+    """Make TARGET's index anew from its log; the same log gives the same content hash."""
+    from optiloop.index.memory import found_target, log_of
+    from optiloop.index.store import rebuilt
+
+    started = time.process_time()
+    index = rebuilt(log_of(found_target(target)))
+    _print_index(index, time.process_time() - started, as_json=as_json)
+
+
+@memory.command(name="status", epilog=_examples("optiloop memory status my_target"))
+@target_argument
+@json_option
+def index_status(target: str, as_json: bool) -> None:
+    """Bring TARGET's index up to date, and say what it holds."""
+    from optiloop.index.memory import found_target, log_of
+    from optiloop.index.store import opened
+
+    started = time.process_time()
+    index = opened(log_of(found_target(target)))
+    _print_index(index, time.process_time() - started, as_json=as_json)
+
+
+def _print_index(index: Index, seconds: float, *, as_json: bool) -> None:
+    from optiloop.index.store import size_of
+
+    found = {
+        "experiments": index.rows("SELECT count(*) FROM run")[0][0],
+        "seconds": round(seconds, 3),
+        "bytes": 0 if index.fault else size_of(index.log),
+        "content": index.content_hash(),
+        "fault": index.fault,
+    }
+    if as_json:
+        click.echo(json_module.dumps(found))
+        return
+    where = f"in memory only: {index.fault}" if index.fault else f"{found['bytes'] / 1e6:.1f} MB"
+    click.echo(f"{found['experiments']:,} experiments, {seconds:.2f} s of CPU, {where}")
+    click.echo(f"content {found['content']}")
 
 
 @cli.command(

@@ -35,6 +35,8 @@ def plain(text: str, most: int = MOST) -> str:
 
 def plain_line(text: str, most: int = WIDEST) -> str:
     """The same on one line."""
+    if len(text) <= most and text.isprintable() and "  " not in text and text == text.strip():
+        return text
     line = " ".join(_printable(_ESCAPES.sub("", text)).split())
     return line if len(line) <= most else f"{line[: most - 1]}…"
 

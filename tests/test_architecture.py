@@ -29,6 +29,7 @@ ROWS = (
     ("measure", "workspace", "events"),
     ("state",),
     ("targets", "records"),
+    ("index",),
     ("proposers",),
     ("stopping",),
     ("loop",),

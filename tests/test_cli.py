@@ -588,6 +588,11 @@ def test_completing(tmp_path, monkeypatch, line, completed):
 
 
 WRONG_CALLS = (
+    ("ask", "toy", "--helped", "nothing"),
+    ("ask", "toy", "--best-before", "99"),
+    ("ask", "toy", "--state", "--ancestry"),
+    ("ask", "toy", "--as-of", "soon"),
+    ("ask", "none.jsonl"),
     ("--nope",),
     ("rum", "toy"),
     ("run",),
@@ -663,6 +668,24 @@ def test_help(tmp_path):
     if expected.partition("\n")[0] != CLICK:
         pytest.skip("the golden file was written with another version of click")
     assert helps() == expected.partition("\n")[2]
+
+
+def test_a_log_is_asked_by_its_target_and_by_its_path(here):
+    by_target = call("ask", "toy", "--ancestry", "--json", here=here)
+    assert [row["run"] for row in json.loads(by_target.out)["rows"]] == [4, 1]
+    assert call("ask", next(here.rglob("experiments.jsonl")), "--ancestry", "--json", here=here) == by_target
+    assert call("ask", "toy", "--ancestry", "--as-of", "3", here=here).out.startswith(
+        "the champion of #3 stands on 1"
+    )
+
+
+def test_the_index_is_rebuilt_to_the_same_content(here):
+    said = [
+        json.loads(call("memory", verb, "toy", "--json", here=here).out)
+        for verb in ("rebuild", "status", "rebuild")
+    ]
+    assert len({index["content"] for index in said}) == 1
+    assert said[0]["experiments"] == 5
 
 
 def test_every_command_has_examples_in_its_help():

@@ -320,3 +320,17 @@ def test_refused_repeats_are_counted_with_what_came_of_them() -> None:
     )
     assert proposal is not None
     assert f"repeats:{tried.id}" in proposal.tags
+
+
+def test_what_is_much_like_a_failure_is_handed_back_once_and_then_believed() -> None:
+    metric = Metric("score", Command("true"))
+    tried = experiment_of(Proposal(AFTER, "", "x"), SOURCE, status=Status.DISCARD)
+    known = History(metric, diffs={tried.id: tried.diff}.get)  # type: ignore[arg-type]
+    known.add(tried)
+    nearly = FASTER.replace("list(x)", "list(x)\n    pass")
+    chat = ScriptedChat(nearly)
+    proposal = Model(chat).propose(brief(recall=as_recall(known), metric=metric))
+    assert proposal is not None
+    assert len(chat.asked) == 2
+    assert f"much like {tried.id}" in chat.asked[1].messages[-1].content
+    assert not any(tag.startswith("repeats:") for tag in proposal.tags)

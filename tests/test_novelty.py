@@ -204,6 +204,14 @@ def test_one_refused_failure_in_a_hundred_is_run_to_test_the_rule() -> None:
     assert all(judged(twin, Mode.EXPLOIT, seed=seed, audits=Audits()).refused for seed in run)
 
 
+def test_audits_become_seldom_where_they_show_nothing_new() -> None:
+    def due(audits: Audits) -> int:
+        return sum(audits.due(seed) for seed in range(20 * AUDITED))
+
+    assert [due(Audits(confirmed=n)) for n in (0, 5, 15)] == [20, 10, 5]
+    assert due(Audits(confirmed=5, overturned=5)) == 20
+
+
 def test_a_rule_that_audits_show_to_be_wrong_dies() -> None:
     log = Log()
     log.add(BASE, FASTER, Status.DISCARD)

@@ -128,7 +128,7 @@ def of_text(text: str, aliases: Mapping[str, str] | None = None) -> Facts:
 def alike(a: Facts, b: Facts) -> float:
     """How alike two changes are, 0 to 1: the share of their features that both have (Jaccard 1901).
 
-    0 where their knobs are set to different values, or where one undoes the other.
+    0 where their knobs are set to different values.
     """
     if a.setting != b.setting or not a.features or not b.features:
         return 0.0
@@ -152,6 +152,8 @@ _VALUE = re.compile(
     rf"|(?<![\w-])(?P<flag>--?[A-Za-z][\w-]*)[= ])[ \t]*(?P<value>{_LITERAL})(?=[ \t]*(?:[,;)\]}}#\n]|$))",
     re.MULTILINE,
 )
+_LIKELY = re.compile(r"[=:][ \t]*[-+\d.\"'TFNtfn]|-[A-Za-z]")
+"""What each line has that _VALUE finds something in."""
 _COMMENT_OR_TEXT = re.compile(r"\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*'|#[^\n]*|//[^\n]*")
 _TOKEN = re.compile(
     r"(?P<call>[A-Za-z_]\w*)(?=\()|\.(?P<attr>[A-Za-z_]\w*)|@(?P<deco>[A-Za-z_][\w.]*)"
@@ -163,19 +165,17 @@ _TOKEN = re.compile(
 
 def _sides(diff: str) -> tuple[str, str]:
     """The lines that went and those that came, without their marks."""
-    old, new = [], []
-    for line in diff.split("\n"):
-        if line.startswith("-"):
-            if not line.startswith("--- "):
-                old.append(line[1:])
-        elif line.startswith("+") and not line.startswith("+++ "):
-            new.append(line[1:])
-    return "\n".join(old), "\n".join(new)
+    return "\n".join(_WENT.findall(diff)), "\n".join(_CAME.findall(diff))
+
+
+_WENT = re.compile(r"^-(?!-- )(.*)", re.MULTILINE)
+_CAME = re.compile(r"^\+(?!\+\+ )(.*)", re.MULTILINE)
 
 
 def _values(lines: str) -> Mapping[str, list[str]]:
+    likely = [line for line in lines.split("\n") if _LIKELY.search(line)]  # half the time, as few lines are
     found: dict[str, list[str]] = {}
-    for match in _VALUE.finditer(lines):
+    for match in _VALUE.finditer("\n".join(likely)) if likely else ():
         name = match["name"] or match["flag"].lstrip("-")
         found.setdefault(name, []).append(match["value"].strip("\"'"))
     return found
@@ -193,10 +193,9 @@ def _knobs(before: Mapping[str, list[str]], after: Mapping[str, list[str]]) -> I
 
 
 def _features(old: str, new: str) -> frozenset[str]:
-    """What came and went, with its number: independent of the names of variables and of the layout."""
+    """What came and went, however often: independent of the names of variables and of the layout."""
     went, came = _tokens(old), _tokens(new)
-    gone = (f"-{token}*{n}" for token, n in (went - came).items())
-    come = (f"+{token}*{n}" for token, n in (came - went).items())
+    gone, come = (f"-{token}" for token in went - came), (f"+{token}" for token in came - went)
     return frozenset(sorted([*come, *gone])[:MOST_FEATURES])
 
 

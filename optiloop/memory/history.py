@@ -51,7 +51,7 @@ NEAR = 50
 """The newest experiments at a place that a change is compared with, feature by feature."""
 FACTS_HELD = 5000
 """Experiments whose facts are held in memory."""
-ALIKE = 0.9
+ALIKE = 0.5
 """The share of features from which two changes are told to be much alike."""
 IDEA = "idea:"
 """The beginning of the tag that names the kind of idea a proposer was asked for."""

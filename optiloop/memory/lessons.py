@@ -16,8 +16,6 @@ from optiloop.untrusted import plain_line
 
 NEWEST = 200
 """The experiments that are looked through where not one family at one place is meant."""
-ANYWHERE = 8
-"""The newest experiments that are told wherever they were."""
 WORKED = 6
 """The keeps that are told."""
 MOST = 60
@@ -68,7 +66,7 @@ def _digest(recall: Recall, there: Assignment, metric: Metric, places: Sequence[
         {place: recall.spent_at(place) for place in places if place != there.place}, "elsewhere"
     )
     listed |= {lesson.hypothesis for lesson in here}
-    yield from _once(_failed(it for it in recall.latest(ANYWHERE) if it.hypothesis not in listed), metric)
+    yield from _once(_failed(it for it in recall.latest(NEWEST) if it.hypothesis not in listed), metric)
 
 
 def _summarize(recall: Recall, there: Assignment, metric: Metric, places: Sequence[str]) -> Iterator[str]:

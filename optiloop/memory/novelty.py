@@ -14,7 +14,9 @@ from optiloop.decide import gain_of
 from optiloop.model import Experiment, Kin, Lesson, Metric, Mode, Novelty, Status
 
 AUDITED = 100
-"""One of so many refused repeats of a failure is run all the same: a wrong rule must show."""
+"""One of so many refused repeats of a failure is run all the same, at first: a wrong rule must show."""
+TRUSTED = 5
+"""Audits without a surprise after which they become half as frequent, then a third."""
 MOST_TRIES = 3
 """How often one change is tried whose evidence stays weak."""
 REOPENED_BY = 2.0
@@ -51,19 +53,23 @@ class Audits:
         """Whether the rule that a failed change fails again is still to be believed."""
         return self.overturned <= self.confirmed
 
+    def due(self, seed: int) -> bool:
+        """Whether the cycle with this seed is to test the rule: the more seldom the better it has done."""
+        return seed % (AUDITED * (1 + max(0, self.confirmed - self.overturned) // TRUSTED)) == 0
+
 
 def judged(kin: Kin, mode: Mode, *, seed: int, audits: Audits) -> Kin:
     """The kin as it stands in this mode: refused, run as an audit, or as it is.
 
-    A change that failed is let through in one of `AUDITED` seeds, and always where such audits have shown the
-    rule to be wrong.
+    A change that failed is let through in a few cycles, and always where such audits have shown the rule
+    to be wrong.
     """
     if _may_run(kin, mode):
         return kin
     if kin.novelty is Novelty.REPEAT_FAILURE and mode is not Mode.REPLICATE:
         if not audits.alive:
             return kin
-        if seed % AUDITED == 0:
+        if audits.due(seed):
             return replace(kin, audit=True)
     if kin.novelty is Novelty.DUPLICATE_RUN or kin.level == CHANGE:
         return replace(kin, refused=True)

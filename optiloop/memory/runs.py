@@ -155,11 +155,9 @@ def _levels(
 ) -> tuple[float | None, float | None, Sequence[tuple[float, float]]]:
     """The metric of champion and candidate (medians), and of each pair: the first of a sample's values."""
     pairs = measured["pairs"] if measured else ()
-    values = [
-        (next(iter(pair["champion"]["values"].values())), next(iter(pair["candidate"]["values"].values())))
-        for pair in pairs
-        if pair["champion"]["values"] and pair["candidate"]["values"]
-    ]
+    name = next(iter(pairs[0]["champion"]["values"]), "") if pairs else ""
+    both = [(pair["champion"]["values"], pair["candidate"]["values"]) for pair in pairs]
+    values = [(old[name], new[name]) for old, new in both if name in old and name in new]
     if not values:
         return None, None, ()
     return _middle([old for old, _ in values]), _middle([new for _, new in values]), values
@@ -174,11 +172,10 @@ def _error(
     pairs: Sequence[tuple[float, float]], interval: Mapping[str, Any] | None, ratio: bool
 ) -> float | None:
     """The gain's standard error: from two pairs or more, else from the interval; None where nothing tells."""
-    positive = all(old > 0 and new > 0 for old, new in pairs)
-    if len(pairs) > 1 and (positive or not ratio):
+    if len(pairs) > 1 and (not ratio or min(map(min, pairs)) > 0):
         gains = [math.log(old / new) if ratio else old - new for old, new in pairs]
-        mean = sum(gains) / len(gains)
-        return math.sqrt(sum((gain - mean) ** 2 for gain in gains) / (len(gains) - 1) / len(gains))
+        size, mean = len(gains), sum(gains) / len(gains)
+        return math.sqrt(sum([(gain - mean) ** 2 for gain in gains]) / (size - 1) / size)
     low, high = (interval or {}).get("low"), (interval or {}).get("high")
     if low is None or high is None or (ratio and low <= 0):
         return None

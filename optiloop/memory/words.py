@@ -17,7 +17,7 @@ SMALL = frozenset(
 
 def words_of(text: str) -> str:
     """The words of a text with blanks between, each in all its forms."""
-    return " ".join(form for word in _WORD.findall(text) for form in forms_of(word))
+    return " ".join(map(_joined, _WORD.findall(text)))
 
 
 def terms_of(text: str) -> tuple[str, ...]:
@@ -33,6 +33,11 @@ def forms_of(word: str) -> tuple[str, ...]:
     if "_" not in lowered.strip("_"):
         return (_stem(lowered),)
     return (lowered, *(_stem(part) for part in lowered.split("_") if part))
+
+
+@lru_cache(maxsize=65536)
+def _joined(word: str) -> str:
+    return " ".join(forms_of(word))
 
 
 def _stem(word: str) -> str:

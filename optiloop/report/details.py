@@ -29,6 +29,7 @@ def details(number: int, experiment: Experiment, metric: Metric, *, alpha: float
         ("experiment", f"#{number}  {experiment.id}  {experiment.time}"),
         ("proposed by", " / ".join(filter(None, (experiment.origin, experiment.family)))),
         ("hypothesis", experiment.hypothesis),
+        ("novelty", _novelty(experiment)),
         ("verdict", f"{experiment.status}: {experiment.reason}"),
         ("gain", _gain(experiment, alpha)),
         ("against", experiment.parent[:10]),
@@ -45,6 +46,16 @@ def details(number: int, experiment: Experiment, metric: Metric, *, alpha: float
 def coloured(diff: str) -> str:
     """A diff with ANSI colours; click drops them where the output is no terminal."""
     return "\n".join(click.style(_visible(line), fg=_DIFF_COLOURS.get(line[:1])) for line in diff.split("\n"))
+
+
+def _novelty(experiment: Experiment) -> str:
+    """What it was to an earlier experiment; empty where it was new."""
+    kin = experiment.kin
+    if kin is None:
+        return ""
+    of = f" of {kin.of}" if kin.of else ""
+    audit = ", run to test the rule that refuses such" if kin.audit else ""
+    return f"{kin.novelty.replace('_', ' ')}{of}, known by its {kin.level}{audit}"
 
 
 def _gain(experiment: Experiment, alpha: float) -> str:

@@ -211,7 +211,9 @@ class ModelServer:
         raise ProposerGoneError(f"{self._who} does not load: {self._last_words() or spoken(error)}")
 
     def _last_words(self) -> str:
-        """The line of the engine's log that says most."""
+        """The line of the engine's log that says most; empty where it is closed already."""
+        if self._log.closed:
+            return ""
         self._log.seek(max(0, self._log.seek(0, os.SEEK_END) - 20_000))
         said = self._log.read().decode("utf-8", "replace")
         lines = [line for line in said.splitlines() if line.strip()]

@@ -11,12 +11,12 @@ import random
 import re
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from optiloop.definitions import definitions
 from optiloop.errors import AllowanceError, ProposerError, ProposerGoneError
-from optiloop.model import REPEATS, TRIED_AT, Brief, Cost, Proposal
+from optiloop.model import REPEATS, TRIED_AT, Brief, Cost, Novelty, Proposal
 from optiloop.proposers.llm.answers import AnswerError, edits_of
 from optiloop.proposers.llm.chat import Chat, Message, Reply, Request
 from optiloop.proposers.llm.clients import find_chat
@@ -62,7 +62,7 @@ class Model:
         prompt = rendered(brief, asked(brief, self._kind))
         start = [Message("system", prompt.system), Message("user", prompt.user)]
         draw, talk, cost, why = random.Random(brief.seed), start, Cost(), ""
-        repeats: tuple[str, ...] = ()
+        repeats, warned = tuple[str, ...](), list[Mapping[str, str]]()
         for _ in range(TRIES):
             try:
                 reply = self._reply(brief, prompt, talk, draw.randrange(2**48), cost)
@@ -72,7 +72,7 @@ class Model:
                 raise ProposerError(f"{why}; then: {error}", cost) from None
             cost += Cost(reply.usd, reply.tokens_in + reply.tokens_out, reply.tokens_out, reply.seconds)
             try:
-                proposal = self._proposal(brief, prompt.ask, reply, cost)
+                proposal = self._proposal(brief, prompt.ask, reply, cost, warned)
                 return replace(proposal, tags=(*proposal.tags, *repeats))
             except AnswerError as error:
                 why = str(error)
@@ -83,11 +83,17 @@ class Model:
         tags = (f"{TRIED_AT}{prompt.ask.place}", *prompt.ask.tags, *repeats)
         raise ProposerError(f"no answer of {self.name} could be used; the last: {why}", cost, tags)
 
-    def _proposal(self, brief: Brief, ask: Ask, reply: Reply, cost: Cost) -> Proposal:
+    def _proposal(
+        self, brief: Brief, ask: Ask, reply: Reply, cost: Cost, warned: list[Mapping[str, str]]
+    ) -> Proposal:
+        """The proposal that an answer is. What is much like a failure is handed back once, then believed."""
         edited = edits_of(reply.text, brief.source, ask, files_per_change=brief.files_per_change)
         kin = brief.recall.kin(brief.source, {**brief.source, **edited.edits})
         if kin.refused:
             raise AnswerError(f"that was tried before: {kin.why}; make another change", twin=kin.of)
+        if kin.novelty is Novelty.REPEAT_FAILURE and edited.edits not in warned:
+            warned.append(edited.edits)
+            raise AnswerError(f"that is {kin.why}; where yours is another idea, answer the same again")
         return Proposal(edited.edits, edited.hypothesis, self.name, edited.family, ask.tags, cost)
 
     def _reply(self, brief: Brief, prompt: Prompt, talk: Sequence[Message], seed: int, cost: Cost) -> Reply:

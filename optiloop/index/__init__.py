@@ -1,0 +1,1 @@
+"""The experiment memory: a log's derived index, and the questions it answers. See `memory`."""

@@ -1,0 +1,488 @@
+"""The index may be lost, broken or shared; what questions answer is checked on a log made by hand."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from optiloop import Memory
+from optiloop.errors import LedgerError, UsageError
+from optiloop.index import store
+from optiloop.index.memory import Answer
+from optiloop.index.questions import QUESTIONS, TEXT
+from optiloop.ledger import Ledger
+from optiloop.memory.runs import read_run, verdict_of
+from optiloop.model import DEMOTION, TAKES_BACK, Experiment, Proposal, Status
+from optiloop.record import as_json
+from optiloop.testing import experiment_of
+
+KEEP, DISCARD, FAILED, CRASH = Status.KEEP, Status.DISCARD, Status.GATE_FAILED, Status.CRASH
+
+
+def program(**values: str) -> str:
+    knobs = {"DEPTH": "8", "LR": "0.1", "MODE": '"adam"'} | values
+    body = "".join(f"{name} = {value}\n" for name, value in knobs.items() if name.isupper())
+    functions = "".join(
+        f"\n\ndef {name}(items):\n    return {values.get(name, 'list(items)')}\n"
+        for name in ("parse", "emit")
+    )
+    return body + functions
+
+
+def line(
+    number: int,
+    before: dict[str, str],
+    after: dict[str, str],
+    *,
+    status: Status = DISCARD,
+    family: str = "tune",
+    effect: float | None = None,
+    said: str = "",
+    reason: str = "not better",
+    tags: tuple[str, ...] = (),
+) -> Experiment:
+    """The `number`-th experiment of a small campaign: from these values and bodies to those."""
+    source = {"train.py": program(**before)}
+    proposal = Proposal(
+        {"train.py": program(**before | after)}, said or f"change {number}", "test", family, tags
+    )
+    made = experiment_of(proposal, source, number=number, status=status, effect=effect)
+    return replace(made, reason=reason, time=f"2026-01-{number:02d}T12:00:00.000Z")
+
+
+def story() -> Iterator[Experiment]:
+    """Ten experiments with known answers."""
+    base: dict[str, str] = {}
+    yield line(1, base, {"DEPTH": "12"}, effect=0.9, said="raise depth to 12")
+    yield line(
+        2, base, {"parse": "set(items)"}, status=KEEP, effect=1.5, family="memoise", said="memoise parse"
+    )
+    base = {"parse": "set(items)"}
+    yield line(3, base, {"DEPTH": "10"}, status=KEEP, effect=1.2, said="raise depth to 10")
+    base |= {"DEPTH": "10"}
+    yield line(4, base, {"LR": "0.2"}, status=KEEP, effect=1.1, said="double the learning rate")
+    base |= {"LR": "0.2"}
+    yield line(5, base, {"DEPTH": "12", "LR": "0.3"}, effect=0.8, said="deeper, faster")
+    yield line(6, base, {"DEPTH": "12"}, status=CRASH, said="stack more layers", reason="out of memory")
+    yield line(7, base, {"emit": "sorted(items)"}, status=FAILED, family="sort", said="sort what is emitted")
+    yield line(
+        8,
+        base,
+        {"emit": "tuple(items)"},
+        effect=1.0,
+        family="memoise",
+        reason="undecided",
+        said="memoise emit",
+    )
+    yield line(
+        9, base, {"LR": "0.1"}, status=KEEP, family=DEMOTION, tags=(DEMOTION, f"{TAKES_BACK}{4:026d}"),
+        said="take back: double the learning rate",
+    )  # fmt: skip
+    base |= {"LR": "0.1"}
+    yield line(10, base, {"MODE": '"muon"'}, effect=0.99, family="swap", said="Adam to Muon")
+
+
+def write(path: Path, experiments: Sequence[Experiment]) -> Path:
+    ledger = Ledger(path)
+    list(ledger.new())
+    for experiment in experiments:
+        ledger.append(experiment)
+    return path
+
+
+@pytest.fixture(scope="module")
+def told_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write(tmp_path_factory.mktemp("story") / "experiments.jsonl", list(story()))
+
+
+@pytest.fixture
+def memory(told_log: Path) -> Memory:
+    return Memory.of(told_log)
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    return write(tmp_path / "experiments.jsonl", list(story()))
+
+
+def numbers(answer: Answer) -> list[int]:
+    return [row["run"] for row in answer.rows]
+
+
+def content(log: Path) -> str:
+    index = store.opened(log)
+    try:
+        return index.content_hash()
+    finally:
+        index.close()
+
+
+# --- questions -------------------------------------------------------------------------------------------
+
+
+def test_where_it_stands(memory: Memory) -> None:
+    found = memory.state().found
+    assert found["keeps"] == [2, 3]
+    assert found["knobs"] == {"DEPTH": "10", "LR": "0.1", "MODE": "adam"}
+    assert found["statuses"] == {"keep": 4, "discard": 4, "crash": 1, "gate_failed": 1}
+
+
+@pytest.mark.parametrize("change", ["4", "#4", f"{4:026d}", "LR", "learning rate"])
+def test_the_best_before_a_change(memory: Memory, change: str) -> None:
+    found = memory.best_before(change).found
+    assert (found["before"], found["keep"]) == (4, 3)
+    assert found["value"] == pytest.approx(1 / 1.2)
+
+
+@pytest.mark.parametrize(
+    ("kind", "conditions", "good", "tried"),
+    [
+        ("depth", (), [3], 4),
+        ("depth up", (), [3], 4),
+        ("increase depth", (), [3], 4),
+        ("depth down", (), [], 0),
+        ("depth", ("DEPTH=8",), [3], 2),
+        ("depth", ("depth<10",), [3], 2),
+        ("depth", ("DEPTH>8",), [], 2),
+        ("depth", ("memoise",), [3], 3),
+        ("depth", ("memoise", "LR=0.2"), [], 2),
+        ("memoise", (), [2], 2),
+        ("learning rate", (), [], 2),  # its keep was taken back
+        ("parse", (), [2], 1),
+        ("train.py::parse", (), [2], 1),
+    ],
+)
+def test_what_helped_while(
+    memory: Memory, kind: str, conditions: tuple[str, ...], good: list[int], tried: int
+) -> None:
+    answer = memory.helped(kind, *conditions)
+    assert (numbers(answer), answer.found["tried"]) == (good, tried)
+
+
+def test_a_repeated_failure_is_told_with_its_contexts(memory: Memory) -> None:
+    answer = memory.tried("DEPTH=12")
+    rows = {row["run"]: row for row in answer.rows}
+    assert set(rows) == {1, 5, 6}
+    assert [bool(rows[run]["isolated"]) for run in (1, 5, 6)] == [True, False, True]
+    assert rows[1]["changed"] == {"DEPTH": ("8", "10")}
+    assert rows[6]["differs"] == {"LR": ("0.2", "0.1")}
+    assert answer.found["answer"] == "no"
+    assert "#6" in answer.found["reason"]
+
+
+@pytest.mark.parametrize(
+    ("moment", "what", "answer", "word"),
+    [
+        (0, "DEPTH=12", "yes", "never"),
+        (1, "DEPTH=12", "no", "alone in #1"),
+        (4, "DEPTH=12", "only-if", "DEPTH 8 -> 10"),
+        (5, "DEPTH=12", "only-if", "alone"),
+        (4, "DEPTH=10", "no", "in force since #3"),
+        (4, "raise depth", "yes", "further"),
+        (10, "memoise in emit", "yes", "nothing was decided"),
+        (10, "sort in emit", "no", "#7"),
+        (10, "MODE=\"muon\"", "no", "#10"),
+    ],
+)  # fmt: skip
+def test_whether_to_try_again(memory: Memory, moment: int, what: str, answer: str, word: str) -> None:
+    found = memory.as_of(moment).tried(what)
+    assert found.found["answer"] == answer
+    assert word in found.said
+
+
+def test_a_failure_may_be_repeated_when_its_function_changed(tmp_path: Path) -> None:
+    base = {"parse": "set(items)"}
+    log = write(
+        tmp_path / "experiments.jsonl",
+        [
+            line(1, {}, {"parse": "sorted(items)"}, family="sort", effect=0.5),
+            line(2, {}, base, status=KEEP, effect=1.5, family="memoise"),
+        ],
+    )
+    answer = Memory.of(log).tried("sort in parse")
+    assert answer.found["answer"] == "only-if"
+    assert "#2 changed its place" in answer.said
+    avoided = Memory.of(log).avoid("parse")
+    assert (numbers(avoided), avoided.found["may_be_tried_again"]) == ([], 1)
+    assert numbers(Memory.of(log).as_of(1).avoid("parse")) == [1]
+
+
+def test_what_two_have_in_common(memory: Memory) -> None:
+    found = memory.common("5", "#6").found
+    assert found["shared"]["knobs"] == ["DEPTH"]
+    assert found["shared"]["entities"] == ["depth up"]
+    assert "LR=0.2" in found["shared"]["in force"]
+    assert memory.common("1", "6").found["differs"] == {"DEPTH": ("8", "10"), "LR": ("0.1", "0.2")}
+
+
+def test_the_best_for_a_component(memory: Memory) -> None:
+    answer = memory.best_for("depth")
+    assert (numbers(answer), answer.found["knobs"]) == ([3], {"DEPTH": "10"})
+    assert numbers(memory.best_for("emit")) == []
+
+
+def test_what_to_avoid(memory: Memory) -> None:
+    rows = {row["run"]: row for row in memory.avoid("DEPTH").rows}
+    assert set(rows) == {5, 6}
+    assert rows[6]["what"] == "DEPTH 10 -> 12"
+    assert numbers(memory.avoid("emit")) == [7]
+
+
+def test_what_was_never_tried(memory: Memory) -> None:
+    cells = {(row["place"], row["family"]) for row in memory.unexplored().rows}
+    assert cells == {("train.py::parse", "sort")}
+
+
+def test_the_functions_of_the_champion_are_explored_too(memory: Memory) -> None:
+    source = {"train.py": "def parse(items): ...\ndef fresh(items): ...\n"}
+    cells = {
+        (row["place"], row["family"]) for row in replace(memory, source=lambda: source).unexplored().rows
+    }
+    assert cells == {(f"train.py::{name}", family) for name, family in
+                     [("parse", "sort"), ("fresh", "sort"), ("fresh", "memoise")]}  # fmt: skip
+
+
+def test_the_ancestry_of_the_champion(memory: Memory) -> None:
+    assert numbers(memory.ancestry()) == [3, 2]
+    assert numbers(memory.as_of(8).ancestry()) == [4, 3, 2]
+    assert "1 taken back" in memory.ancestry().said
+
+
+def test_a_text_finds_what_it_speaks_of(memory: Memory) -> None:
+    assert numbers(memory.recall("memoised parsing"))[0] == 2
+    assert numbers(memory.recall("out of memory"))[0] == 6
+
+
+def test_the_other_way_and_another_value_are_labelled_and_last(memory: Memory) -> None:
+    rows = memory.recall("lower depth to 10").rows
+    assert {row["label"] for row in rows if "depth" in row["hypothesis"]} == {"opposite"}
+    labels = {row["run"]: row["label"] for row in memory.recall("raise depth to 12").rows}
+    assert (labels[1], labels[3]) == ("", "other value")
+    assert list(labels).index(1) < list(labels).index(3)
+
+
+@pytest.mark.parametrize(("gone", "first"), [("parse", 8), ("emit", 2)])
+def test_what_is_gone_from_the_champion_comes_last(memory: Memory, gone: str, first: int) -> None:
+    without = replace(memory, source=lambda: {"train.py": program().replace(f"def {gone}", "def other")})
+    assert numbers(without.recall("memoise"))[0] == first
+
+
+@pytest.mark.parametrize(("moment", "now"), [(3, 3), ("3", 3), (99, 10), ("2026-01-03", 3), ("2025-12-31", 0),
+    ("2026-01-03T11:59", 2), ("2026-01-03T14:30+02:00", 3)])  # fmt: skip
+def test_as_of_a_number_or_a_date(memory: Memory, moment: int | str, now: int) -> None:
+    assert memory.as_of(moment).now == now
+
+
+def test_the_past_knows_nothing_of_what_came_later(memory: Memory) -> None:
+    past = memory.as_of(4)
+    assert past.state().found["keeps"] == [2, 3, 4]
+    assert past.state().found["knobs"] == {"DEPTH": "10", "LR": "0.2"}
+    assert past.helped("learning rate").found["helped"] == 1
+    assert memory.as_of(0).state().found["knobs"] == {}
+
+
+@pytest.mark.parametrize(
+    ("method", "given", "word"),
+    [
+        ("best_before", ("11",), "has 10"),
+        ("helped", ("dpeth",), "there is depth"),
+        ("helped", ("depth", "modd=1"), "modd"),
+        ("common", ("2", "nothing"), "is no experiment"),
+        ("recall", ("zebra",), "zebra"),
+        ("as_of", ("soon",), "no date"),
+    ],
+)
+def test_what_is_unknown_is_said_in_one_line(
+    memory: Memory, method: str, given: tuple[str, ...], word: str
+) -> None:
+    with pytest.raises(UsageError, match=word) as caught:
+        getattr(memory, method)(*given)
+    assert "\n" not in str(caught.value)
+
+
+def test_each_question_has_a_method_and_plain_answers(memory: Memory) -> None:
+    words = {"KIND": "depth", "CHANGE": "4", "WHAT": "DEPTH=12", "ID": "2", "COMPONENT": "depth",
+             "PLACE": "emit", "TEXT": "depth"}  # fmt: skip
+    for question in (*QUESTIONS, TEXT):
+        answer = getattr(memory, question.method)(*(words[name] for name in question.given))
+        assert json.loads(json.dumps(answer.as_json()))["said"] == answer.said
+        assert all(not row or set(row) for row in answer.rows)
+
+
+# --- runs ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "verdict"),
+    [
+        (KEEP, "", 1),
+        (DISCARD, "not better", -1),
+        (DISCARD, "undecided; gains under 1 % do not show in this noise", 0),
+        (DISCARD, "better, but by less than 0.5 %", 0),
+        (DISCARD, "equal: 3 -> 3", 0),
+        (FAILED, "tests", -1),
+        (Status.VIOLATION, "it touched the judge", -1),
+        (Status.DUPLICATE, "", None),
+        (Status.NO_PROPOSAL, "", None),
+    ],
+)
+def test_what_is_evidence(status: Status, reason: str, verdict: int | None) -> None:
+    assert verdict_of(status, reason) == verdict
+
+
+def test_a_gain_is_larger_the_better_and_has_an_error() -> None:
+    made = line(1, {}, {"DEPTH": "9"}, effect=1.2)
+    assert made.measurement is not None
+    pairs = made.measurement.pairs
+    run = read_run(as_json(replace(made, measurement=replace(made.measurement, pairs=pairs * 3))), 1)
+    assert run.gain == pytest.approx(0.1823, abs=1e-4)
+    assert run.error == pytest.approx(0)
+    assert read_run(as_json(made), 1).error is None  # one pair tells no noise
+
+
+# --- the file --------------------------------------------------------------------------------------------
+
+
+def test_deleting_it_loses_nothing(log: Path) -> None:
+    before = content(log)
+    store.file_of(log).unlink()
+    assert content(log) == before
+
+
+def test_only_new_lines_are_read(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    content(log)
+    seen = []
+    monkeypatch.setattr(store, "read_run", lambda found, seq: seen.append(seq) or read_run(found, seq))
+    write(log, [line(11, {}, {"DEPTH": "9"})])
+    assert Memory.of(log).now == 11
+    assert seen == [11]
+
+
+def test_a_torn_line_is_no_experiment(log: Path) -> None:
+    whole = log.read_bytes()
+    before = content(log)
+    log.write_bytes(whole + b'{"v":1,"id":')
+    assert content(log) == before
+    store.file_of(log).unlink()
+    assert content(log) == before
+
+
+@pytest.mark.parametrize("kept", [0, 4, 10])
+def test_another_log_in_its_place_is_noticed(log: Path, tmp_path: Path, kept: int) -> None:
+    content(log)
+    log.unlink()
+    write(log, [*list(story())[:kept], line(11, {}, {"MODE": '"lion"'}), line(12, {}, {"DEPTH": "6"})])
+    other = tmp_path / "other.jsonl"
+    other.write_bytes(log.read_bytes())
+    assert content(log) == content(other)
+
+
+def test_a_broken_chain_is_an_error_with_its_line(log: Path) -> None:
+    lines = log.read_bytes().splitlines(keepends=True)
+    log.write_bytes(b"".join([*lines[:4], *lines[5:]]))
+    with pytest.raises(LedgerError, match=r"experiments\.jsonl:5: the hash chain"):
+        Memory.of(log)
+
+
+def test_no_log_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no experiments yet"):
+        Memory.of(tmp_path / "experiments.jsonl")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("rubbish", [b"no database at all" * 100, b""])
+def test_a_corrupt_file_costs_time_only(log: Path, rubbish: bytes) -> None:
+    before = content(log)
+    store.file_of(log).write_bytes(rubbish)
+    assert content(log) == before
+    store.rebuilt(log).close()
+    assert Memory.of(log).index.fault == ""
+
+
+def test_a_file_that_breaks_in_the_middle_is_left(log: Path) -> None:
+    content(log)
+    file = store.file_of(log)
+    file.write_bytes(file.read_bytes()[:8192].ljust(file.stat().st_size, b"\xff"))
+    assert numbers(Memory.of(log).ancestry()) == [3, 2]
+
+
+def test_where_it_cannot_be_written_it_is_in_memory(log: Path) -> None:
+    store.file_of(log).mkdir()
+    memory = Memory.of(log)
+    assert memory.index.fault
+    assert numbers(memory.ancestry()) == [3, 2]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_read_only_folder(log: Path) -> None:
+    log.parent.chmod(0o500)
+    try:
+        assert Memory.of(log).index.fault
+    finally:
+        log.parent.chmod(0o700)
+
+
+def test_a_locked_file_is_not_waited_for_for_ever(log: Path) -> None:
+    holder = sqlite3.connect(store.file_of(log), isolation_level=None)
+    holder.execute("BEGIN EXCLUSIVE")
+    try:
+        index = store.opened(log, wait=0.05)
+        assert "locked" in index.fault
+        assert index.rows("SELECT count(*) FROM run") == [(10,)]
+    finally:
+        holder.close()
+
+
+def test_two_processes_at_once(log: Path) -> None:
+    program = "import sys; from optiloop import Memory; print(Memory.of(sys.argv[1]).index.content_hash())"
+    asked = [
+        subprocess.Popen([sys.executable, "-c", program, str(log)], stdout=subprocess.PIPE) for _ in range(3)
+    ]
+    said = {process.communicate(timeout=60)[0].decode().strip() for process in asked}
+    assert said == {content(log)}
+
+
+def test_text_that_is_no_text_is_taken(tmp_path: Path) -> None:
+    odd = replace(line(1, {}, {"DEPTH": "9"}), family="\ud800odd", hypothesis="\udfff\x00 nul")
+    assert Memory.of(write(tmp_path / "experiments.jsonl", [odd])).now == 1
+
+
+VALUES = st.fixed_dictionaries(
+    {}, optional={"DEPTH": st.sampled_from(["6", "8", "10"]), "LR": st.just("0.3")}
+)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    runs=st.lists(st.tuples(VALUES, VALUES, st.sampled_from(list(Status)), st.booleans()), max_size=8),
+    cut=st.integers(0, 8),
+)
+def test_read_in_parts_or_at_once_it_says_the_same(
+    tmp_path: Path, runs: list[tuple[dict[str, str], dict[str, str], Status, bool]], cut: int
+) -> None:
+    made = [
+        line(
+            at, before, after, status=status, effect=1.1, tags=(f"{TAKES_BACK}{at - 1:026d}",) if back else ()
+        )
+        for at, (before, after, status, back) in enumerate(runs, 1)
+    ]
+    parts, whole = tmp_path / "parts.jsonl", tmp_path / "whole.jsonl"
+    for log in (parts, whole):
+        log.unlink(missing_ok=True)
+        store.file_of(log).unlink(missing_ok=True)
+        log.touch()
+    write(parts, made[:cut])
+    content(parts)
+    write(parts, made[cut:])
+    write(whole, made)
+    assert content(parts) == content(whole)
