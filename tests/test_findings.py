@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import random
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.remembering.contradictions import AT, run, score
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+
+from remembering.contradictions import AT, run, score
+
 from optiloop.memory.cases import Case, Past, Subject, past_of
 from optiloop.memory.contradictions import (
     Contradiction,
@@ -119,8 +124,11 @@ def test_an_idea_without_a_way_is_told_apart_by_its_family() -> None:
 
 def test_an_experiment_and_its_line_are_the_same_run() -> None:
     made = experiment_of(Proposal({"a": "X = 2\n"}, "because", "test"), {"a": "X = 1\n"}, number=3)
-    made = replace(made, effect=1.2, interval=Interval(1.1, 1.3))
-    assert run_of(made, 3) == read_run(as_json(made), 3)
+    told = replace(made, effect=1.2, interval=Interval(1.1, 1.3))
+    paired = experiment_of(Proposal({"a": "X = 2\n"}, "y", "test"), {"a": "X = 1\n"}, number=3, effect=1.2)
+    assert paired.measurement is not None
+    for it in (told, paired):
+        assert run_of(it, 3) == read_run(as_json(it), 3)
 
 
 # --- contradictions ----------------------------------------------------------------------------------

@@ -19,11 +19,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
-from remembering.synthetic import experiments, write_log
-
 from optiloop.index import store
 from optiloop.index.memory import Memory
 from optiloop.ledger import Ledger
+from remembering.synthetic import experiments, write_log
 
 T = TypeVar("T")
 

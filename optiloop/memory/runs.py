@@ -95,11 +95,10 @@ def read_run(found: Mapping[str, Any], seq: int) -> Run:
 def run_of(experiment: Experiment, seq: int) -> Run:
     """The same of an experiment that was read already."""
     measured, tags = experiment.measurement, experiment.tags
-    values = [
-        (next(iter(pair.champion.values.values())), next(iter(pair.candidate.values.values())))
-        for pair in (measured.pairs if measured else ())
-        if pair.champion.values and pair.candidate.values
-    ]
+    pairs = measured.pairs if measured else ()
+    name = next(iter(pairs[0].champion.values), "") if pairs else ""
+    both = [(pair.champion.values, pair.candidate.values) for pair in pairs]
+    values = [(old[name], new[name]) for old, new in both if name in old and name in new]
     ratio = measured is None or measured.rule is None or measured.rule.compare is Compare.RATIO
     ends = experiment.interval
     finite = ends is not None and math.isfinite(ends.low) and math.isfinite(ends.high)
