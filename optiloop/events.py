@@ -24,6 +24,7 @@ from optiloop.model import Experiment
 from optiloop.record import RecordError, digest
 
 FILE = "events.jsonl"
+LOG = "experiments.jsonl"
 
 
 def events_of(home: Path) -> list[Event]:
@@ -35,6 +36,11 @@ def events_of(home: Path) -> list[Event]:
         return []
     except OSError as error:
         raise LedgerError(f"{path}: cannot read: {error.strerror}; mend it, then run again") from None
+
+
+def taken_back(log: Path) -> frozenset[str]:
+    """The ids of the findings of a campaign's log that somebody took back; none of any other log."""
+    return retracted(events_of(log.parent)) if log.name == LOG else frozenset()
 
 
 def settle(

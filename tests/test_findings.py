@@ -105,6 +105,7 @@ def test_a_take_back_brings_back_what_was_there() -> None:
     known = past_of([*keeps, back])
     assert known.now == {"DEPTH": "8", "train.py::step": "#2"}
     assert len(known.cases) == 2, "a take-back is no evidence"
+    assert [(it.run.verdict, it.run.gain) for it in known.cases] == [(0, None), (1, 0.01)]
 
 
 def test_a_take_back_leaves_what_a_later_keep_set() -> None:

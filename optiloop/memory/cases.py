@@ -7,7 +7,7 @@ force there until the next; a take-back undoes it. What a diff shows to have bee
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from optiloop.memory.facts import Way
 from optiloop.memory.runs import Run
@@ -38,6 +38,10 @@ class Case:
     context: Context
 
     @property
+    def helped(self) -> bool:
+        return self.run.verdict == 1
+
+    @property
     def failed(self) -> bool:
         return self.run.verdict == -1
 
@@ -52,14 +56,19 @@ class Past:
 
 
 def past_of(runs: Iterable[Run]) -> Past:
-    """Read a log's runs in order. Runs between two keeps share one context object."""
+    """Read a log's runs in order. Runs between two keeps share one context object.
+
+    A keep that was taken back since says nothing: its gain was luck.
+    """
     told = list(runs)
+    taken = {keep for run in told for keep in run.taken}
     force = _Force(_beginning(told))
     cases = []
     for run in told:
         force.observe(run)
         if run.verdict is not None:
-            cases.append(Case(run, subjects_of(run), force.values))
+            said = replace(run, verdict=0, gain=None, error=None) if run.id in taken else run
+            cases.append(Case(said, subjects_of(run), force.values))
         if run.kept:
             force.keep(run)
     return Past(tuple(cases), force.values, len(told))

@@ -209,7 +209,7 @@ class _Making:
             mean=cell.mean if cell else None,
             error=cell.error if cell else None,
             runs=runs,
-            helped=sum(case.run.verdict == 1 for case in cases),
+            helped=sum(case.helped for case in cases),
             failed=sum(case.failed for case in cases),
             together=sum(not case.run.facts.isolated for case in cases),
             better=tuple(value for value, balance in values.items() if balance > 0)[-_VALUES:],
@@ -315,7 +315,7 @@ def worth_showing(it: Finding, share: float) -> bool:
 
 def share_kept(past: Past) -> float:
     """The share of a log's runs that were kept."""
-    return sum(case.run.kept for case in past.cases) / max(1, len(past.cases))
+    return sum(case.helped for case in past.cases) / max(1, len(past.cases))
 
 
 # --- for a brief -------------------------------------------------------------------------------------

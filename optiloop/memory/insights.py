@@ -158,7 +158,7 @@ def _discover(known: Learned) -> Iterator[Insight]:
         if not run.family:
             continue
         tried[run.family].append(run.seq)
-        kept[run.family] += [run.seq] * run.kept
+        kept[run.family] += [run.seq] * case.helped
         where[run.family] |= set(run.facts.places)
         visits.update(run.facts.places)
     spent = {name for name, runs in tried.items() if _saturated(runs, kept[name])}
