@@ -1125,6 +1125,8 @@ def _campaign(engine: Engine, limits: Limits, style: Style) -> str:
         _take_back(engine, view)
         if engine.claim_due():
             engine.claim()
+        if done:
+            engine.settle()
     _echo_err(f"ended after {done} experiment{'' if done == 1 else 's'}: {why}")
     return why if gave_up else ""
 

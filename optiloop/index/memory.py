@@ -313,7 +313,7 @@ class Memory:
         if focus not in tuple(Focus):
             raise UsageError(f"no focus is called {focus!r}; there are {', '.join(Focus)}")
         source = self.source() if self.source is not None else None
-        known = learned(past_of(self._read()), source, taken_back(self.index.log))
+        known = learned(past_of(self._read()), source, retracted=taken_back(self.index.log))
         found = insights(known, Focus(focus))
         rows = tuple({"finding": it.finding, "insight": it.says, "runs": list(it.runs)} for it in found)
         return Answer(f"{focus}: {count(len(rows), 'insight')}", rows)

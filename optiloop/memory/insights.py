@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 
-from optiloop.memory.cases import Past, Subject
+from optiloop.memory.cases import Context, Past, Subject
 from optiloop.memory.contradictions import (
     Cell,
     Contradiction,
@@ -19,8 +20,10 @@ from optiloop.memory.contradictions import (
     gain_said,
     gone_nowhere,
     listed,
+    mattered,
+    reopened_by,
 )
-from optiloop.memory.findings import Finding, State, findings, gone_from
+from optiloop.memory.findings import Credit, Finding, State, findings, gone_from, notes, share_kept
 from optiloop.memory.relevance import Code
 
 FEWEST_FAILURES = 3
@@ -60,14 +63,41 @@ class Learned:
     findings: Sequence[Finding]
     contradictions: Sequence[Contradiction]
 
+    def notes(self, place: str, entities: Iterable[str]) -> tuple[str, ...]:
+        """What a proposer should know at a place and of some entities; a line begins with a finding's id."""
+        share = share_kept(self.past)
+        return tuple(notes(self.findings, self.contradictions, [place], entities, share=share))
+
+    def reopens(self, experiment: str, entities: Iterable[str]) -> str:
+        """What has changed since an experiment that made a difference to its entities; empty for nothing."""
+        if not self._mattered or experiment not in self._contexts:
+            return ""
+        return reopened_by(self._contexts[experiment], self.past.now, entities, self._mattered)
+
+    @cached_property
+    def _mattered(self) -> Mapping[str, frozenset[str]]:
+        return mattered(self.contradictions)
+
+    @cached_property
+    def _contexts(self) -> Mapping[str, Context]:
+        return {case.run.id: case.context for case in self.past.cases}
+
 
 def learned(
-    past: Past, source: Mapping[str, str] | None = None, retracted: frozenset[str] = frozenset()
+    past: Past,
+    source: Mapping[str, str] | None = None,
+    *,
+    retracted: frozenset[str] = frozenset(),
+    earned: Mapping[str, Credit] | None = None,
 ) -> Learned:
-    """Read a past. `source` is the champion's text by path; None: not known, and nothing counts as gone."""
+    """Read a past. `source` is the champion's text by path; None: not known, and nothing counts as gone.
+
+    `retracted` are ids that somebody took back, `earned` is what showing a finding has come to.
+    """
     code = None if source is None else Code(source, past.now)
     opposed = contradictions(past, gone=gone_from(code, past) if code else gone_nowhere)
-    return Learned(past, findings(past, opposed, code=code, retracted=retracted), opposed)
+    told = findings(past, opposed, code=code, earned=earned, retracted=retracted)
+    return Learned(past, told, opposed)
 
 
 def insights(known: Learned, focus: Focus) -> list[Insight]:

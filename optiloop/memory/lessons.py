@@ -53,11 +53,12 @@ def _truncate(recall: Recall, there: Assignment, metric: Metric, places: Sequenc
 
 
 def _digest(recall: Recall, there: Assignment, metric: Metric, places: Sequence[str]) -> Iterator[str]:
-    """All of the assigned family at the place; the place; what worked; counts of the rest; the latest."""
+    """All of the assigned family there; what was learnt of the place; what was tried; counts; the latest."""
     own = recall.tries(there.place, there.family, NEWEST) if there.family else ()
     listed = {lesson.hypothesis for lesson in own}
     yield from _listed(f"{there.family} at {there.place}, all that was tried", own)
     here = [lesson for lesson in recall.at(there.place, NEWEST) if lesson.hypothesis not in listed]
+    yield from recall.notes(there.place)
     yield from _once(_failed(here), metric)
     kept = [lesson for lesson in recall.keeps(NEWEST) if there.family and family_of(lesson) == there.family]
     yield from (line(lesson, metric) for lesson in reversed(kept[-WORKED:]))
