@@ -309,7 +309,7 @@ def measured(
     known: Recognised, *, short: bool, memories: Sequence[Memory] = MEMORIES
 ) -> Iterator[str | Worlds]:
     """Lines of the table, and at the end what ours, one of `memories`, came to."""
-    marks = (120, 400) if short else (120, 1000, 10_000)
+    marks = (120, 300, 500) if short else (120, 1000, 10_000)
     waste, tokens = {}, {}
     head = " / ".join(f"{mark:,}" for mark in marks)
     yield f"wasted evaluations after {head} cycles; tokens a cycle; proposals a cycle; winners found, blocked"
