@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from remembering import imported, recall
@@ -27,7 +27,7 @@ from remembering.contradictions import contradictions
 from remembering.scale import figures as scale_figures
 from remembering.scale import table
 from remembering.structure import structure
-from remembering.worlds import Recognised, Worlds, measured
+from remembering.worlds import MEMORIES, OURS, Memory, Recognised, Worlds, measured
 
 
 def main() -> int:
@@ -60,16 +60,15 @@ def _structure(short: bool, _: Path | None) -> bool:
 def _worlds(short: bool, _: Path | None) -> bool:
     found = structure(short)
     same = found.authors.same / found.authors.pairs
-    one = _world(Recognised(found.recall, found.likeness), "as the labelled patches", short)
     if not short:
-        _world(Recognised(same, found.authors.likeness), "as between authors", short)
-    return one
+        _world(Recognised(same, found.authors.likeness), "as between authors", short, (OURS,))
+    return _world(Recognised(found.recall, found.likeness), "as the labelled patches", short, MEMORIES)
 
 
-def _world(known: Recognised, said: str, short: bool) -> bool:
+def _world(known: Recognised, said: str, short: bool, memories: Sequence[Memory]) -> bool:
     print(f"repeats {said}: {known.program:.0%} are one program, {known.likeness:.0%} of the others alike")
     result: Worlds | None = None
-    for line in measured(known, short=short):
+    for line in measured(known, short=short, memories=memories):
         if isinstance(line, Worlds):
             result = line
         else:

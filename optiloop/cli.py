@@ -441,6 +441,7 @@ def _question_options(command: Callable[..., None]) -> Callable[..., None]:
         "optiloop ask my_target --best-before 40 --json              a number, an id, a knob, a function",
         "optiloop ask my_target --avoid slugify                      a function, file::function, or knob",
         "optiloop ask my_target --as-of 2026-11-01                   where it stood",
+        "optiloop ask my_target --insights failures                  what failed again and again",
         "optiloop ask old/experiments.jsonl --unexplored",
     ),
 )
@@ -535,6 +536,27 @@ def index_status(target: str, as_json: bool) -> None:
     started = time.process_time()
     index = opened(log_of(found_target(target)))
     _print_index(index, time.process_time() - started, as_json=as_json)
+
+
+@memory.command(
+    name="retract", epilog=_examples("optiloop memory retract my_target f1a2b3c4d --why 'the data was wrong'")
+)
+@target_argument
+@click.argument("finding")
+@click.option("--why", default="", help="What was wrong with it.")
+def retract_finding(target: str, finding: str, why: str) -> None:
+    """Take a FINDING of TARGET back for good: no proposer is told of it. `ask --insights` shows ids."""
+    from optiloop.events import retract
+    from optiloop.index.memory import found_target, log_of
+    from optiloop.ledger import Ledger
+    from optiloop.loop import now
+
+    known = found_target(target)
+    if isinstance(known, Path):
+        raise UsageError(f"{known}: only findings of a target can be taken back")
+    log = log_of(known)
+    event = retract(log.parent, Ledger(log).new(), finding, why=why, time=now())
+    click.echo(f"{event.finding} {event.about}: {event.was} -> {event.now}")
 
 
 def _print_index(index: Index, seconds: float, *, as_json: bool) -> None:
@@ -1105,6 +1127,8 @@ def _campaign(engine: Engine, limits: Limits, style: Style) -> str:
         _take_back(engine, view)
         if engine.claim_due():
             engine.claim()
+        if done:
+            engine.settle()
     _echo_err(f"ended after {done} experiment{'' if done == 1 else 's'}: {why}")
     return why if gave_up else ""
 

@@ -100,15 +100,7 @@ class Ledger:
         created = not self.path.exists()
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         try:
-            os.ftruncate(descriptor, self._offset)  # a torn tail, if there is one
-            try:
-                written = os.write(descriptor, data)
-                while written < len(data):
-                    written += os.write(descriptor, data[written:])
-                os.fsync(descriptor)
-            except OSError:
-                os.ftruncate(descriptor, self._offset)
-                raise
+            write_whole(descriptor, data, end=self._offset)
             status = os.fstat(descriptor)
             self._identity = (status.st_dev, status.st_ino)
         finally:
@@ -147,6 +139,22 @@ class Ledger:
         return LedgerError(
             f"{self.path}:{self._line + 1}: {reason}; restore the line from a backup, or `--fresh`"
         )
+
+
+def write_whole(descriptor: int, data: bytes, *, end: int) -> None:
+    """Write whole lines to the end of a log and to the disk, after cutting a torn tail off at `end`.
+
+    Where that fails nothing of them remains.
+    """
+    os.ftruncate(descriptor, end)
+    try:
+        written = os.write(descriptor, data)
+        while written < len(data):
+            written += os.write(descriptor, data[written:])
+        os.fsync(descriptor)
+    except OSError:
+        os.ftruncate(descriptor, end)
+        raise
 
 
 def sync_folder(folder: Path) -> None:

@@ -22,10 +22,15 @@ from optiloop.complexity import complexity
 from optiloop.decide import rule_of
 from optiloop.diff import unified
 from optiloop.errors import LedgerError, ProposerError, TargetError, WorkspaceError
+from optiloop.events import settle, taken_back
 from optiloop.ledger import Ledger
 from optiloop.measure import CLAIM_PAIRS, Judge
+from optiloop.memory.cases import past_of
+from optiloop.memory.findings import credits_of
 from optiloop.memory.fingerprint import change_fingerprint, result_fingerprint
 from optiloop.memory.history import HOLDOUT_SPENT, History, as_recall
+from optiloop.memory.insights import Learned, learned
+from optiloop.memory.runs import run_of
 from optiloop.model import (
     Allowance,
     Baseline,
@@ -217,7 +222,7 @@ class Engine:
             calibration = self.state.calibration()
             self.ledger = Ledger(self.ledger.path)
             baseline = calibration.baseline if calibration else None
-            self._history = History(self.target.metric, baseline, diffs=self.ledger.diff)
+            self._history = History(self.target.metric, baseline, diffs=self.ledger.diff, learn=self._learned)
             self.judge.census = baseline.census if baseline else {}
         for experiment in self.ledger.new():
             if _measured_otherwise(experiment, self.target.metric):
@@ -229,6 +234,18 @@ class Engine:
         self._adopt(self._history)
         self._history.mode, self._history.seed = self.mode, _cycle_seed(self.seed, len(self._history))
         return self._history
+
+    def _learned(self) -> Learned:
+        """What all of the log teaches: read anew, for no cycle holds it."""
+        experiments = list(Ledger(self.ledger.path).new())
+        past = past_of(run_of(it, number) for number, it in enumerate(experiments, 1))
+        earned, retracted = credits_of(experiments), taken_back(self.ledger.path)
+        return learned(past, self.workspace.source(), retracted=retracted, earned=earned)
+
+    def settle(self) -> None:
+        """Write what has become of the log's findings beside it (docs/findings.md). For the end of a run."""
+        self.judge.phase = "learning from the log"
+        settle(self.workspace.place.home, Ledger(self.ledger.path).new(), self.workspace.source())
 
     def _adopt(self, history: History) -> None:
         """The process died between commit and log line: the commit's message holds the line."""

@@ -375,6 +375,9 @@ class Recall(Protocol):
     def kin(self, before: Mapping[str, str], after: Mapping[str, str]) -> Kin:
         """What a change from one program to another is to the log, and whether the run's mode refuses it."""
 
+    def notes(self, place: str) -> tuple[str, ...]:
+        """What the log teaches about a place: a few lines, each beginning with the id of a finding."""
+
     def diff(self, experiment: str) -> str:
         """The diff that an experiment proposed, by its id, read from the log; empty where there is none."""
 

@@ -46,6 +46,7 @@ _INHERITED_BY_HOOKS = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX
 
 _CAMPAIGN_FILES = (
     "experiments.jsonl",
+    "events.jsonl",
     "artifacts",
     "answers",
     *(f"{name}.json" for name in ("campaign", "baseline", "claim", "rechecks", "exhausted")),

@@ -26,7 +26,7 @@ ROWS = (
     ("swaps",),
     ("knobs",),
     ("sandbox", "ledger"),
-    ("measure", "workspace"),
+    ("measure", "workspace", "events"),
     ("state",),
     ("targets", "records"),
     ("index",),

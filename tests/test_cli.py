@@ -648,6 +648,7 @@ WRONG_CALLS = (
     ("ask", "toy", "--best-before", "99"),
     ("ask", "toy", "--state", "--ancestry"),
     ("ask", "toy", "--as-of", "soon"),
+    ("ask", "toy", "--insights", "luck"),
     ("ask", "none.jsonl"),
     ("--nope",),
     ("rum", "toy"),
@@ -742,6 +743,20 @@ def test_the_index_is_rebuilt_to_the_same_content(here):
     ]
     assert len({index["content"] for index in said}) == 1
     assert said[0]["experiments"] == 5
+
+
+def test_a_finding_is_taken_back_by_its_id(here: Path) -> None:
+    from optiloop.memory.cases import Subject
+    from optiloop.memory.findings import id_of
+
+    finding = id_of(Subject("value.txt", "change"))
+    said = call("memory", "retract", "toy", finding, "--why", "the data was wrong", here=here)
+    assert (said.code, said.out) == (0, f"{finding} value.txt change: candidate -> retracted\n")
+    (line,) = next(here.rglob("events.jsonl")).read_text().splitlines()
+    assert json.loads(line)["why"] == "the data was wrong"
+    assert call("memory", "retract", "toy", "f0", here=here).code == 2
+    log = next(here.rglob("experiments.jsonl"))
+    assert call("memory", "retract", log, finding, here=here).code == 2
 
 
 def test_every_command_has_examples_in_its_help():

@@ -327,7 +327,7 @@ def test_what_is_much_like_a_failure_is_handed_back_once_and_then_believed() -> 
     tried = experiment_of(Proposal(AFTER, "", "x"), SOURCE, status=Status.DISCARD)
     known = History(metric, diffs={tried.id: tried.diff}.get)  # type: ignore[arg-type]
     known.add(tried)
-    nearly = FASTER.replace("list(x)", "list(x)\n    pass")
+    nearly = FASTER.replace("list(x)", "list(x) or x")
     chat = ScriptedChat(nearly)
     proposal = Model(chat).propose(brief(recall=as_recall(known), metric=metric))
     assert proposal is not None

@@ -310,9 +310,24 @@ def test_what_is_unknown_is_said_in_one_line(
     assert "\n" not in str(caught.value)
 
 
+def test_insights_are_those_of_the_moment_that_is_asked_about(memory: Memory) -> None:
+    assert [row["insight"] for row in memory.insights("discover").rows] == [
+        "memoise was kept 1 of 2 times, and never tried at train.py",
+        "tune was kept 1 of 5 times, and never tried at train.py::emit, train.py::parse",
+    ]
+    assert memory.as_of(1).insights("discover").rows == ()
+    assert memory.stale().said == "stale: 0 insights"
+    assert memory.contradictions().rows == memory.insights("contradictions").rows
+
+
+def test_an_unknown_focus_is_refused_with_those_there_are(memory: Memory) -> None:
+    with pytest.raises(UsageError, match="no focus is called 'luck'; there are contradictions, failures"):
+        memory.insights("luck")
+
+
 def test_each_question_has_a_method_and_plain_answers(memory: Memory) -> None:
     words = {"KIND": "depth", "CHANGE": "4", "WHAT": "DEPTH=12", "ID": "2", "COMPONENT": "depth",
-             "PLACE": "emit", "TEXT": "depth"}  # fmt: skip
+             "PLACE": "emit", "TEXT": "depth", "FOCUS": "failures"}  # fmt: skip
     for question in (*QUESTIONS, TEXT):
         answer = getattr(memory, question.method)(*(words[name] for name in question.given))
         assert json.loads(json.dumps(answer.as_json()))["said"] == answer.said

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 import pytest
 
-from optiloop.memory.history import History
+from optiloop.memory.cases import Past
+from optiloop.memory.history import LEAST_LEARNT, History
+from optiloop.memory.insights import Learned
+from optiloop.memory.lessons import told
 from optiloop.memory.novelty import AUDITED, MOST_TRIES, Audits, judged, reopened
 from optiloop.model import (
+    Assignment,
     Command,
     Compare,
     Cost,
@@ -17,6 +21,7 @@ from optiloop.model import (
     Interval,
     Kin,
     Lesson,
+    Lessons,
     Metric,
     Mode,
     Novelty,
@@ -119,6 +124,14 @@ def test_weak_evidence_is_no_answer_until_it_was_weak_three_times() -> None:
     for n in range(1, MOST_TRIES + 1):
         facts = {"effect": 1.05, "reason": "undecided: 1.05x in 30 pairs", "interval": Interval(0.9, 1.2)}
         log.add(BASE + OTHER * n, FASTER + OTHER * n, Status.DISCARD, **facts)
+        assert log.kin(BASE, FASTER).refused is (n == MOST_TRIES)
+
+
+def test_a_change_that_ran_out_of_time_may_be_tried_again_on_another_base() -> None:
+    log = Log()
+    for n in range(1, MOST_TRIES + 1):
+        reason = "metric: killed at its limit of 60 s"
+        log.add(BASE + OTHER * n, FASTER + OTHER * n, Status.CRASH, reason=reason)
         assert log.kin(BASE, FASTER).refused is (n == MOST_TRIES)
 
 
@@ -228,3 +241,57 @@ def test_the_log_keeps_what_an_experiment_was_to_it() -> None:
     made = log.add(BASE, FASTER, Status.DISCARD, kin=known)
     assert decode(encode(made)) == made
     assert b'"kin"' not in encode(replace(made, kin=None))
+
+
+class Taught:
+    """What a log has taught, said beforehand."""
+
+    def __init__(self, count: int, *, note: str = "", changed: str = "") -> None:
+        self.past = Past((), {}, count)
+        self._note, self._changed = note, changed
+
+    def notes(self, place: str, entities: Iterable[str]) -> tuple[str, ...]:
+        return (f"f1 {self._note} at {place} of {', '.join(entities)}",)
+
+    def reopens(self, experiment: str, entities: Iterable[str]) -> str:
+        return self._changed
+
+
+def taught(*lessons: Taught) -> tuple[Log, list[int]]:
+    """A log long enough to teach something, that learns these one after the other; and how often it did."""
+    log, asked = Log(), list[int]()
+
+    def learn() -> Learned:
+        asked.append(len(log.history))
+        return lessons[min(len(asked), len(lessons)) - 1]  # type: ignore[return-value]
+
+    log.history = History(METRIC, diffs=lambda name: log.diffs.get(name, ""), learn=learn)
+    for number in range(LEAST_LEARNT):
+        log.add(BASE, BASE.replace("x + 1", f"x + {number + 10}"), Status.DISCARD)
+    return log, asked
+
+
+def test_a_failure_may_be_tried_again_where_what_mattered_has_changed() -> None:
+    log, _ = taught(Taught(30, changed="DEPTH was 8 and is 12, which mattered before"))
+    log.add(BASE, FASTER, Status.GATE_FAILED)
+    kin = log.kin(BASE + OTHER, FASTER + OTHER)
+    assert (kin.novelty, kin.refused) == (Novelty.INCREMENTAL_FOLLOWUP, False)
+    assert "DEPTH was 8" in kin.why
+    log, _ = taught(Taught(30))
+    log.add(BASE, FASTER, Status.GATE_FAILED)
+    assert log.kin(BASE + OTHER, FASTER + OTHER).refused
+
+
+def test_all_of_the_log_is_read_again_only_where_it_has_grown_by_a_fifth() -> None:
+    log, asked = taught(Taught(20), Taught(25))
+    for number in range(8):
+        log.history.notes("a.py::f")
+        log.add(BASE, BASE.replace("x + 1", f"x - {number}"), Status.DISCARD)
+    assert asked == [20, 25]
+
+
+def test_notes_are_of_the_place_and_told_before_what_was_tried_there() -> None:
+    log, _ = taught(Taught(20, note="x is better"))
+    lines = told(log.history, Assignment("a.py", "f"), METRIC, strategy=Lessons.DIGEST)
+    assert lines[0] == "f1 x is better at a.py::f of f"
+    assert len(lines) > 1

@@ -305,14 +305,16 @@ class Worlds:
         return flat and all(waste < 0.02 for waste in self.waste.values())
 
 
-def measured(known: Recognised, *, short: bool) -> Iterator[str | Worlds]:
-    """Lines of the table, and at the end what ours came to."""
-    marks = (120, 400) if short else (120, 1000, 10_000)
+def measured(
+    known: Recognised, *, short: bool, memories: Sequence[Memory] = MEMORIES
+) -> Iterator[str | Worlds]:
+    """Lines of the table, and at the end what ours, one of `memories`, came to."""
+    marks = (120, 300, 500) if short else (120, 1000, 10_000)
     waste, tokens = {}, {}
     head = " / ".join(f"{mark:,}" for mark in marks)
     yield f"wasted evaluations after {head} cycles; tokens a cycle; proposals a cycle; winners found, blocked"
     for name in STEEPNESS:
-        for memory in (OURS, MEMORIES[0]) if short else MEMORIES:
+        for memory in (OURS, MEMORIES[0]) if short else memories:
             seen = [tally for _, tally in campaign(name, memory, known, marks=marks)]
             last, told_each = seen[-1], _tokens_a_cycle(seen, marks)
             yield (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 RUNS = ("run", "status", "effect", "hypothesis")
+INSIGHTS = ("finding", "insight")
 
 
 @dataclass(frozen=True)
@@ -53,4 +54,19 @@ QUESTIONS = (
         ("place", "family", "promise"),
     ),
     Question("ancestry", "ancestry", (), "The keeps that the champion is made of, newest first."),
+    Question(
+        "contradictions",
+        "contradictions",
+        (),
+        "What helped here and hurt there, and what differs.",
+        INSIGHTS,
+    ),
+    Question("stale", "stale", (), "What was learned of code that is gone or rewritten.", INSIGHTS),
+    Question(
+        "insights",
+        "insights",
+        ("FOCUS",),
+        "What to look at: contradictions, failures, stale, patterns or discover.",
+        INSIGHTS,
+    ),
 )

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 WIDEST = 72
 """Characters of one value."""
 
-WIDTHS = {"hypothesis": WIDEST, "what": 48, "reason": 48, "place": 48, "since_then": 40}
+WIDTHS = {"hypothesis": WIDEST, "what": 48, "reason": 48, "place": 48, "since_then": 40, "insight": 100}
 """The columns that may be wrapped, and their widest."""
 
 
@@ -52,7 +52,7 @@ def _cell(row: Mapping[str, Any], column: str) -> str:
         return "alone" if value else "combined"
     if column == "run":
         return f"#{value}"
-    return shortened(one_line(str(value)), WIDEST)
+    return one_line(str(value)) if column == "insight" else shortened(one_line(str(value)), WIDEST)
 
 
 def _since(row: Mapping[str, Any]) -> str:

@@ -317,3 +317,8 @@ def fits(value: str, test: str, wanted: str) -> bool:
 
 
 _ORDER = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
+
+
+def size_of(value: str) -> float | None:
+    """What a value is worth as a number, as people write it: 1e-4, 64K, 5 %, 2**19; None of anything else."""
+    return _number(value)

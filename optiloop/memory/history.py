@@ -10,14 +10,23 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from statistics import median
+from typing import TYPE_CHECKING
 
 from optiloop.decide import OUT_OF_TIME, SIMPLER, gain_of
 from optiloop.diff import places_of, unified
-from optiloop.memory.entities import aliases_of
+from optiloop.memory.entities import aliases_of, entity_of
 from optiloop.memory.facts import Facts, alike, of_diff
 from optiloop.memory.fingerprint import change_fingerprint, result_fingerprint
 from optiloop.memory.noise import Yardstick
-from optiloop.memory.novelty import Audits, judged, of_champion, of_change, of_likeness, of_program
+from optiloop.memory.novelty import (
+    Audits,
+    judged,
+    of_champion,
+    of_change,
+    of_likeness,
+    of_program,
+    of_setting,
+)
 from optiloop.model import (
     DEMOTION,
     HOLDOUT,
@@ -30,11 +39,15 @@ from optiloop.model import (
     Measurement,
     Metric,
     Mode,
+    Novelty,
     Recall,
     Spent,
     Status,
 )
 from optiloop.untrusted import plain_line
+
+if TYPE_CHECKING:
+    from optiloop.memory.insights import Learned
 
 RAN = frozenset({Status.KEEP, Status.DISCARD, Status.GATE_FAILED, Status.CRASH, Status.VIOLATION})
 """Statuses whose experiment was run: their program's answer is known."""
@@ -49,6 +62,8 @@ UNANSWERED = frozenset({OUT_OF_TIME, HOLDOUT_SPENT})
 
 NEAR = 50
 """The newest experiments at a place that a change is compared with, feature by feature."""
+LEARNT_ANEW, LEAST_LEARNT = 1.2, 20
+"""How much the log must grow until all of it is read again for its findings, and the shortest to read so."""
 FACTS_HELD = 5000
 """Experiments whose facts are held in memory."""
 ALIKE = 0.5
@@ -87,14 +102,23 @@ class Kept:
 class History:
     """The experiments of one campaign so far, upon what was measured of its baseline.
 
-    `diffs` finds an experiment's diff by its id, in the log: they are too large to be held for all.
+    `diffs` finds an experiment's diff by its id, in the log: they are too large to be held for all. `learn`
+    reads all of the log for what it teaches: seconds at 10,000 experiments, so it is asked where the log has
+    grown by a fifth.
     """
 
     def __init__(
-        self, metric: Metric, baseline: Baseline | None = None, *, diffs: Callable[[str], str] | None = None
+        self,
+        metric: Metric,
+        baseline: Baseline | None = None,
+        *,
+        diffs: Callable[[str], str] | None = None,
+        learn: Callable[[], Learned] | None = None,
     ) -> None:
         self._metric = metric
         self._diffs = diffs
+        self._learn_all = learn
+        self._learned: Learned | None = None
         self.mode = Mode.EXPLOIT
         """What the run is for: what it refuses."""
         self.seed = 1
@@ -259,14 +283,29 @@ class History:
         change = change_fingerprint(before, after)
         if twin := self.change(change):
             stands = any(keep.id == twin.id for keep in self.standing)
-            return of_change(
+            kin = of_change(
                 twin,
                 stands=stands,
                 tries=self._runs_of[change],
                 champion=self.champion,
                 metric=self._metric,
             )
+            return self._reopened(kin, twin) if kin.novelty is Novelty.REPEAT_FAILURE else kin
         return self._near(of_diff(unified(before, after)))
+
+    def _reopened(self, kin: Kin, twin: Lesson) -> Kin:
+        """A failure may be tried again where something has changed that made a difference to its like."""
+        known = self._taught()
+        why = known.reopens(twin.id, (name for name, _ in self._read(twin).entities)) if known else ""
+        said = f"{twin.id} tried it: {why}"
+        return Kin(Novelty.INCREMENTAL_FOLLOWUP, twin.id, kin.level, said) if why else kin
+
+    def _taught(self) -> Learned | None:
+        if self._learn_all is None or len(self) < LEAST_LEARNT:
+            return None
+        if self._learned is None or len(self) > LEARNT_ANEW * self._learned.past.count:
+            self._learned = self._learn_all()
+        return self._learned
 
     def _near(self, facts: Facts) -> Kin:
         """The experiment at the same place that changed most nearly the same, or that set the same knob."""
@@ -277,11 +316,11 @@ class History:
         if likeness >= ALIKE:
             return of_likeness(ran[at], likeness)
         knobs = {knob.name for knob in facts.knobs}
-        kept = [lesson for lesson in ran if lesson.status is Status.KEEP]
-        followed = next(
-            (it for it in reversed(kept) if knobs & {knob.name for knob in self._read(it).knobs}), None
-        )
-        return of_likeness(followed, 0.0) if followed else Kin()
+        for lesson in reversed(ran):
+            both = knobs & {knob.name for knob in self._read(lesson).knobs}
+            if both and lesson.status is Status.KEEP:
+                return of_setting(lesson, both)
+        return Kin()
 
     def _read(self, lesson: Lesson) -> Facts:
         """The facts of an earlier experiment: from its diff in the log, once."""
@@ -290,6 +329,11 @@ class History:
                 self._facts.clear()
             self._facts[lesson.id] = of_diff(self.diff(lesson.id), aliases_of(lesson.tags))
         return self._facts[lesson.id]
+
+    def notes(self, place: str) -> tuple[str, ...]:
+        """See model.Recall."""
+        known = self._taught()
+        return known.notes(place, [entity_of(place)]) if known else ()
 
     def diff(self, experiment: str) -> str:
         """See model.Recall."""

@@ -7,7 +7,8 @@ said and allowed: no measure of likeness is right often enough to block (docs/me
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from optiloop.decide import gain_of
@@ -26,6 +27,9 @@ HARMLESS_EFFECT = 0.99
 
 PROGRAM, CHANGE, LIKENESS = "program", "change", "likeness"
 """Levels at which two experiments are kin; the first two are exact."""
+
+TIMED_OUT = re.compile(r"killed at its limit|no answer within|timed? ?out|TimeoutError", re.IGNORECASE)
+"""Reasons of failures that may be the machine's."""
 
 _UNDECIDED = ("undecided", "the champion's own level moved")
 _ALLOWED: Mapping[Mode, frozenset[Novelty]] = {
@@ -117,12 +121,20 @@ def of_likeness(near: Lesson, likeness: float) -> Kin:
     return Kin(Novelty.REPEAT_FAILURE, near.id, LIKENESS, why)
 
 
+def of_setting(kept: Lesson, names: Iterable[str]) -> Kin:
+    """Another value of what a kept change has set."""
+    why = f"another value of {', '.join(sorted(names))}, which {kept.id} set"
+    return Kin(Novelty.INCREMENTAL_FOLLOWUP, kept.id, LIKENESS, why)
+
+
 def reopened(lesson: Lesson, *, tries: int, champion: float | None, metric: Metric) -> str:
     """Why a change that was not kept may be tried again; empty where it may not.
 
-    Its evidence was weak: it looked better, and the samples did not decide. Or what it is compared with has
-    changed: a small effect may show where all else has become faster.
+    Its evidence was weak: it looked better and the samples did not decide, or it ran out of time. Or what it
+    is compared with has changed: a small effect may show where all else has become faster.
     """
+    if tries < MOST_TRIES and TIMED_OUT.search(lesson.reason):
+        return "it ran out of time, which says little of it"
     if lesson.status not in (Status.DISCARD, Status.CRASH):
         return ""
     gain = 0.0 if lesson.effect is None else gain_of(lesson.effect, metric)

@@ -14,7 +14,7 @@ from optiloop.decide import NEAR_MISSES
 from optiloop.memory.entities import aliases_of
 from optiloop.memory.facts import Facts, of_text, outline_of
 from optiloop.memory.history import RAN, UNANSWERED
-from optiloop.model import DEMOTION, TAKES_BACK, Compare, Status
+from optiloop.model import DEMOTION, TAKES_BACK, Compare, Experiment, Status
 from optiloop.untrusted import plain_line
 
 OPEN = (*NEAR_MISSES, "equal", "declined", "the champion's own level moved")
@@ -89,6 +89,38 @@ def read_run(found: Mapping[str, Any], seq: int) -> Run:
         reason=plain_line(found["reason"], 200),
         taken=tuple(tag.removeprefix(TAKES_BACK) for tag in tags if tag.startswith(TAKES_BACK)),
         facts=_outline(found["diff"], hypothesis, tags),
+    )
+
+
+def run_of(experiment: Experiment, seq: int) -> Run:
+    """The same of an experiment that was read already."""
+    measured, tags = experiment.measurement, experiment.tags
+    pairs = measured.pairs if measured else ()
+    name = next(iter(pairs[0].champion.values), "") if pairs else ""
+    both = [(pair.champion.values, pair.candidate.values) for pair in pairs]
+    values = [(old[name], new[name]) for old, new in both if name in old and name in new]
+    ratio = measured is None or measured.rule is None or measured.rule.compare is Compare.RATIO
+    ends = experiment.interval
+    finite = ends is not None and math.isfinite(ends.low) and math.isfinite(ends.high)
+    hypothesis = plain_line(experiment.hypothesis)
+    return Run(
+        seq=seq,
+        id=experiment.id,
+        time=experiment.time,
+        status=experiment.status,
+        verdict=None if DEMOTION in tags else verdict_of(experiment.status, experiment.reason),
+        effect=experiment.effect,
+        gain=_gain(experiment.effect, ratio),
+        error=_error(values, {"low": ends.low, "high": ends.high} if ends and finite else None, ratio),
+        by_ratio=ratio,
+        champion=_middle([old for old, _ in values]) if values else None,
+        value=_middle([new for _, new in values]) if values else None,
+        family=experiment.family,
+        origin=experiment.origin,
+        hypothesis=hypothesis,
+        reason=plain_line(experiment.reason, 200),
+        taken=tuple(tag.removeprefix(TAKES_BACK) for tag in tags if tag.startswith(TAKES_BACK)),
+        facts=_outline(experiment.diff, hypothesis, tags),
     )
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from optiloop.decide import gain_of
 from optiloop.memory.history import UNANSWERED
+from optiloop.memory.novelty import TIMED_OUT
 from optiloop.model import Status
 from optiloop.report.campaign import Campaign
 from optiloop.report.tries import Try, said
@@ -84,7 +85,6 @@ def signature(reason: str) -> str:
     return _NUMBER.sub("N", _ID.sub("ID", text))
 
 
-_TIMED_OUT = re.compile(r"killed at its limit|no answer within|timed? ?out|TimeoutError", re.IGNORECASE)
 _SLIP = re.compile(
     r"\b(?:SyntaxError|IndentationError|TabError|ImportError|ModuleNotFoundError|NameError|UnboundLocalError)\b"
     r"|invalid syntax|is not defined|has no attribute|unexpected keyword argument|unterminated|never closed"
@@ -101,7 +101,7 @@ def slipped(one: Try) -> bool:
 def unanswered(one: Try) -> bool:
     """Whether time ended it, or the hold-out's limit."""
     failed = one.experiment.status in (Status.GATE_FAILED, Status.CRASH)
-    timed_out = failed and _TIMED_OUT.search(one.experiment.reason) is not None
+    timed_out = failed and TIMED_OUT.search(one.experiment.reason) is not None
     return timed_out or one.experiment.reason in UNANSWERED
 
 

@@ -16,7 +16,8 @@ from dataclasses import replace
 
 from optiloop.definitions import definitions
 from optiloop.errors import AllowanceError, ProposerError, ProposerGoneError
-from optiloop.model import REPEATS, TRIED_AT, Brief, Cost, Novelty, Proposal
+from optiloop.memory.findings import SHOWN
+from optiloop.model import REPEATS, TRIED_AT, Brief, Cost, Lessons, Novelty, Proposal
 from optiloop.proposers.llm.answers import AnswerError, edits_of
 from optiloop.proposers.llm.chat import Chat, Message, Reply, Request
 from optiloop.proposers.llm.clients import find_chat
@@ -73,7 +74,7 @@ class Model:
             cost += Cost(reply.usd, reply.tokens_in + reply.tokens_out, reply.tokens_out, reply.seconds)
             try:
                 proposal = self._proposal(brief, prompt.ask, reply, cost, warned)
-                return replace(proposal, tags=(*proposal.tags, *repeats))
+                return replace(proposal, tags=(*proposal.tags, *repeats, *_shown(brief, prompt)))
             except AnswerError as error:
                 why = str(error)
                 repeats += (f"{REPEATS}{error.twin}",) if error.twin else ()
@@ -162,6 +163,14 @@ def _temperature(brief: Brief, ask: Ask) -> float:
     """Warmer with each try at a place that gained nothing."""
     spent = brief.recall.spent_at(ask.place)
     return min(WARMEST, COOLEST + 0.1 * (spent.experiments - spent.kept))
+
+
+def _shown(brief: Brief, prompt: Prompt) -> tuple[str, ...]:
+    """A tag for each finding that the prompt tells: what becomes of the proposal is its credit or blame."""
+    if brief.lessons is not Lessons.DIGEST:
+        return ()
+    ids = (note.partition(" ")[0] for note in brief.recall.notes(prompt.ask.place))
+    return tuple(f"{SHOWN}{name}" for name in ids if name in prompt.user)
 
 
 def _repair(why: str) -> Message:
