@@ -56,8 +56,8 @@ CANDIDATES, RARE_TERMS, MOST_HITS = 200, 4, 10_000
 FUSION, WORDS = 5, 1.25
 """Of reciprocal rank fusion: its constant, and what a rank by words counts where one by meaning counts 1.
 
-With the usual 60 ranks count nearly the same: what is old and first would stand behind what is new and 143rd,
-and the right one came later than by words alone (docs/memory.md).
+With the usual 60 ranks count nearly the same: what is old and first would stand behind what is new and 143rd
+(docs/memory.md has what that costs).
 """
 
 
