@@ -67,7 +67,7 @@ def vectors(texts: Sequence[str]) -> Codes:
 
 
 def _known(index: Index) -> list[Codes]:
-    """The vectors of all experiments, in parts; what the index lacks is made, and kept where it can be written."""
+    """The vectors of all experiments, in parts; what is lacking is made, and kept where it can be."""
     kept = [codes for (codes,) in index.rows("SELECT codes FROM vector ORDER BY first")]
     count = sum(map(len, kept)) // SIZE
     texts = [text for (text,) in index.rows("SELECT hypothesis FROM run WHERE seq > ? ORDER BY seq", count)]
