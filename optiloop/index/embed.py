@@ -49,8 +49,7 @@ def nearest(index: Index, text: str, *, now: int, most: int) -> list[int]:
     """
     asked = vectors([text])[0].astype(numpy.float32)
     # Whole numbers below 2**24: the product is exact, so the order is the same on any machine.
-    parts = [part.astype(numpy.float32) @ asked for part in _known(index)]
-    likeness = numpy.concatenate([numpy.zeros(0), *parts])[:now].astype(numpy.int64)
+    likeness = (_known(index)[:now].astype(numpy.float32) @ asked).astype(numpy.int64)
     seqs = numpy.arange(1, len(likeness) + 1)
     keys = ((likeness << 32) + seqs)[likeness >= LEAST * LARGEST**2]
     return [int(key) & 0xFFFFFFFF for key in numpy.sort(keys)[::-1][:most]]
@@ -66,15 +65,15 @@ def vectors(texts: Sequence[str]) -> Codes:
     return made
 
 
-def _known(index: Index) -> list[Codes]:
-    """The vectors of all experiments, in parts; what is lacking is made, and kept where it can be."""
+def _known(index: Index) -> Codes:
+    """The vectors of all experiments; what is lacking is made, and kept where it can be."""
     kept = [codes for (codes,) in index.rows("SELECT codes FROM vector ORDER BY first")]
     count = sum(map(len, kept)) // SIZE
     texts = [text for (text,) in index.rows("SELECT hypothesis FROM run WHERE seq > ? ORDER BY seq", count)]
     fresh = [vectors(texts[at : at + BATCH]).tobytes() for at in range(0, len(texts), BATCH)]
     if fresh:
         _keep(index.connection, count, fresh)
-    return [numpy.frombuffer(part, numpy.int8).reshape(-1, SIZE) for part in (*kept, *fresh)]
+    return numpy.frombuffer(b"".join([*kept, *fresh]), numpy.int8).reshape(-1, SIZE)
 
 
 def _keep(connection: sqlite3.Connection, count: int, fresh: Sequence[bytes]) -> None:
