@@ -8,6 +8,7 @@
     structure        how often fingerprints know an idea again, and that they never merge two
     worlds           wasted evaluations and tokens for each way to remember, in two simulated worlds
     scale            what appending, guarding, asking and rebuilding cost with 1,000 to 100,000 experiments
+    recall           how often an idea is found by another author's words, with the extra `embed` and without
     contradictions   how well contradictions are found where the truth was planted
     imported         champion, keep rates and repeats of somebody else's log
 
@@ -21,7 +22,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from remembering import imported
+from remembering import imported, recall
 from remembering.contradictions import contradictions
 from remembering.scale import figures as scale_figures
 from remembering.scale import table
@@ -81,6 +82,12 @@ def _scale(short: bool, _: Path | None) -> bool:
     return all(one.ok for one in found)
 
 
+def _recall(short: bool, _: Path | None) -> bool:
+    for line in recall.lines(() if short else recall.SIZES):
+        print(line, flush=True)
+    return True
+
+
 def _contradictions(short: bool, _: Path | None) -> bool:
     found = contradictions(short)
     print(*found.lines(), sep="\n")
@@ -96,6 +103,7 @@ PARTS: Mapping[str, Callable[[bool, Path | None], bool]] = {
     "structure": _structure,
     "worlds": _worlds,
     "scale": _scale,
+    "recall": _recall,
     "contradictions": _contradictions,
     "imported": _imported,
 }

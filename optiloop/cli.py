@@ -483,6 +483,8 @@ def ask(
         _echo_err(
             f"the index is in memory only ({memory.index.fault}); `optiloop memory rebuild` makes it anew"
         )
+    if "fault" in answer.found:
+        _echo_err(f"found by words alone: {answer.found['fault']}")
     if as_json:
         asked = {"question": question.flag, "asked": [*given, *conditions], "as_of": memory.now}
         click.echo(json_module.dumps({**asked, **answer.as_json()}))

@@ -17,6 +17,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from optiloop.bench import HAS_CPU_CLOCK
 from optiloop.bench.instructions import offered
 from optiloop.errors import UsageError
+from optiloop.index.memory import embeds
 from optiloop.proposers.known_agents import installed as installed_agents
 from optiloop.sandbox.probe import LEVELS, choose, found
 from optiloop.targets import builtin_names, nearest, shipped
@@ -101,6 +102,8 @@ def diagnosis() -> dict[str, str]:
         "disk": f"{shutil.disk_usage(Path.cwd()).free / 2**30:.1f} GiB free here",
         **{f"{kind}": ", ".join(names) or "none" for kind, names in catalogue().items()},
         "models": _models(),
+        "embeddings": f"{'installed' if embeds() else 'not installed'}: `ask TEXT` ranks by words"
+        f"{' and by meaning' if embeds() else '; `pip install optiloop[embed]` adds meaning'}",
     }
 
 

@@ -57,8 +57,8 @@ def test_a_digest_lists_the_assigned_family_completely_and_first() -> None:
 def test_a_digest_tells_what_worked_and_counts_the_rest() -> None:
     text = "\n".join(lessons(LOG, Lessons.DIGEST))
     assert "keep 1.5x: remember h" in text
-    assert "tried at a.py::f: caching 11; batching 3" in text
-    assert "tried elsewhere: a.py::g 25; a.py::h 1, 1 kept" in text
+    assert "tried at f: caching 11; batching 3" in text
+    assert "tried elsewhere: g 25; h 1, 1 kept" in text
     assert text.index("tried elsewhere") < text.index("idea 39")  # the latest fill what is left
 
 
@@ -76,7 +76,7 @@ def test_the_same_idea_tried_again_is_one_line_that_says_so() -> None:
 def test_summarize_counts_and_lists_nothing() -> None:
     lines = lessons(LOG, Lessons.SUMMARIZE)
     assert lines[0].startswith("caching 11 at a.py::f; the latest: gate_failed: idea 21")
-    assert lines[-1] == "tried by place: a.py::g 25; a.py::f 14; a.py::h 1, 1 kept"
+    assert lines[-1] == "tried by place: g 25; f 14; h 1, 1 kept"
     assert len(lines) == 3
 
 

@@ -1,7 +1,7 @@
 """Scale: what the experiment memory costs at 1,000, 10,000 and 100,000 experiments, in CPU time.
 
-    python benchmarks/scale.py                       all three; about two minutes
-    python benchmarks/scale.py --sizes 1000          the short form
+    python benchmarks/memory.py scale                all three; about two minutes
+    python benchmarks/memory.py scale --short        the short form
 
 The logs are synthetic (`synthetic.py`), their lines those of the loop. Append is one fsync'd line of the real
 ledger; refresh is opening an index that lacks one line. Settle is what a run makes of the whole log when it

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,14 @@ UNTRIED = 0.1
 
 CANDIDATES, RARE_TERMS, MOST_HITS = 200, 4, 10_000
 """Texts that are ranked, and by how many of a question's rarest words; hits of all of them together."""
+
+
+FUSION, WORDS = 5, 1.25
+"""Of reciprocal rank fusion: its constant, and what a rank by words counts where one by meaning counts 1.
+
+With the usual 60 ranks count nearly the same: what is old and first would stand behind what is new and 143rd
+(docs/memory.md has what that costs).
+"""
 
 
 @dataclass(frozen=True)
@@ -276,26 +285,27 @@ class Memory:
     def recall(self, text: str) -> Answer:
         """Experiments about a text, most telling first; what goes the other way than it says is labelled."""
         terms = self._rarest(terms_of(text))
-        if not terms:
-            raise UsageError(f"no experiment speaks of {text!r}")
-        hits = self.index.rows(
-            "SELECT rowid, -bm25(words) FROM words WHERE words MATCH ? AND rowid <= ? ORDER BY rank LIMIT ?",
-            " OR ".join(f'"{term}"' for term in terms), self.now, CANDIDATES,
-        )  # fmt: skip
-        labels = self._labels(text, [seq for seq, _ in hits])
-        gone = self._gone([seq for seq, _ in hits])
+        hits = self._spoken(terms) if terms else []
+        near, fault = self._near(text)
+        if not hits and not near:
+            raise UsageError(f"no experiment speaks of {text!r}{f' ({fault})' if fault else ''}")
+        found = fused([seq for seq, _ in hits], near) if near else dict(hits)
+        labels = self._labels(text, list(found))
+        gone = self._gone(list(found))
         standing = set(self.standing())
         scores = {
             seq: score
             * (1.0 if seq in standing else _decay(self.now - seq))
             * (GONE if seq in gone else 1.0)
             * (OPPOSED if seq in labels else 1.0)
-            for seq, score in hits
+            for seq, score in found.items()
         }
         best = sorted(scores, key=lambda seq: (-scores[seq], -seq))
         rows = tuple({**row, "label": labels.get(row["run"], "")} for row in self.runs(best[:SHOWN]))
-        more = len(best) - len(rows)
-        return Answer(f"{count(len(best), 'experiment')} about {', '.join(terms)}", rows, more)
+        said = f"{count(len(best), 'experiment')} about {', '.join(terms)}{' or the like' if near else ''}"
+        if not terms:
+            said = f"no experiment has a word of {text!r}; {count(len(best), 'experiment')} come near"
+        return Answer(said, rows, len(best) - len(rows), {"fault": fault} if fault else {})
 
     def contradictions(self) -> Answer:
         """What helped here and hurt there, with what differs (docs/findings.md)."""
@@ -456,6 +466,26 @@ class Memory:
                 chosen.append(term)
         return chosen
 
+    def _spoken(self, terms: Sequence[str]) -> list[tuple[int, float]]:
+        """Experiments that have one of these words, by BM25, the best first."""
+        sql = "SELECT rowid, -bm25(words) FROM words WHERE words MATCH ? AND rowid <= ? ORDER BY rank LIMIT ?"
+        either = " OR ".join(f'"{term}"' for term in terms)
+        return [(seq, score) for seq, score in self.index.rows(sql, either, self.now, CANDIDATES)]
+
+    def _near(self, text: str) -> tuple[list[int], str]:
+        """Experiments that mean what a text does, nearest first, and why none are known.
+
+        None without the extra `embed`.
+        """
+        if not embeds():
+            return [], ""
+        from optiloop.index import embed
+
+        try:
+            return embed.nearest(self.index, text, now=self.now, most=CANDIDATES), ""
+        except UsageError as error:
+            return [], str(error)
+
     def _labels(self, text: str, numbers: list[int]) -> dict[int, str]:
         """Those that go the opposite way, or set another value, than a text says."""
         told, among = of_text(text), json.dumps(numbers)
@@ -489,6 +519,19 @@ class Memory:
             json.dumps([nid for nid, place in places if not _lives(place, texts)]), json.dumps(numbers),
         )  # fmt: skip
         return {seq for (seq,) in rows}
+
+
+def embeds() -> bool:
+    """Whether the extra `embed` is installed."""
+    return all(find_spec(package) for package in ("wordllama", "tokenizers", "numpy"))
+
+
+def fused(spoken: Sequence[int], near: Sequence[int]) -> dict[int, float]:
+    """One score from two orders: reciprocal rank fusion (Cormack, Clarke and Buettcher, SIGIR 2009)."""
+    scores = {seq: WORDS / (FUSION + rank) for rank, seq in enumerate(spoken, 1)}
+    for rank, seq in enumerate(near, 1):
+        scores[seq] = scores.get(seq, 0.0) + 1 / (FUSION + rank)
+    return scores
 
 
 _AT_PLACES = "FROM name JOIN fact ON fact.name = nid WHERE kind = 'place'"

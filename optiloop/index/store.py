@@ -21,7 +21,7 @@ from optiloop.memory.runs import Run, read_run
 from optiloop.memory.words import words_of
 from optiloop.record import VERSION, digest
 
-SCHEMA_VERSION = f"2.{VERSION}"
+SCHEMA_VERSION = f"3.{VERSION}"
 """Of the tables and of what is read from a line: another one means that all is read again."""
 
 WAIT_SECONDS = 30.0
@@ -58,6 +58,7 @@ CREATE TABLE setting (
     name INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER, value TEXT NOT NULL, known INTEGER NOT NULL,
     PRIMARY KEY (name, first)) WITHOUT ROWID;
 CREATE INDEX setting_open ON setting (name) WHERE last IS NULL;
+CREATE TABLE vector (first INTEGER PRIMARY KEY, codes BLOB NOT NULL);
 CREATE VIRTUAL TABLE words USING fts5 (
     text, content='', tokenize = "unicode61 remove_diacritics 0 tokenchars '_.'");
 CREATE VIRTUAL TABLE terms USING fts5vocab (words, 'row');
@@ -67,10 +68,11 @@ CREATE TABLE insight (
 """`fact`: what a run was about: knobs, entities, places, family; `verdict`, `kept`, `family`: its run's.
 `setting`: which value a knob had, from run `first` to run `last` (NULL: still), and the run that told it.
 `run.until`: the run that took a keep back; `run.at`: where its line begins.
+`vector`: what `embed` makes of hypotheses, from run `first` on; it stays empty without that extra.
 `insight`: what `learning` holds: for a digest of all that it is made of, the insights of a focus as JSON.
 """
 
-_TABLES = ("insight", "terms", "words", "setting", "fact", "run", "name", "meta")
+_TABLES = ("insight", "terms", "words", "vector", "setting", "fact", "run", "name", "meta")
 _ROWS = {
     "name": "nid, kind, name",
     "run": "*",

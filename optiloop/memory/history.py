@@ -18,7 +18,15 @@ from optiloop.memory.entities import aliases_of, entity_of
 from optiloop.memory.facts import Facts, alike, of_diff
 from optiloop.memory.fingerprint import change_fingerprint, result_fingerprint
 from optiloop.memory.noise import Yardstick
-from optiloop.memory.novelty import Audits, judged, of_champion, of_change, of_likeness, of_program
+from optiloop.memory.novelty import (
+    Audits,
+    judged,
+    of_champion,
+    of_change,
+    of_likeness,
+    of_program,
+    of_setting,
+)
 from optiloop.model import (
     DEMOTION,
     HOLDOUT,
@@ -308,11 +316,11 @@ class History:
         if likeness >= ALIKE:
             return of_likeness(ran[at], likeness)
         knobs = {knob.name for knob in facts.knobs}
-        kept = [lesson for lesson in ran if lesson.status is Status.KEEP]
-        followed = next(
-            (it for it in reversed(kept) if knobs & {knob.name for knob in self._read(it).knobs}), None
-        )
-        return of_likeness(followed, 0.0) if followed else Kin()
+        for lesson in reversed(ran):
+            both = knobs & {knob.name for knob in self._read(lesson).knobs}
+            if both and lesson.status is Status.KEEP:
+                return of_setting(lesson, both)
+        return Kin()
 
     def _read(self, lesson: Lesson) -> Facts:
         """The facts of an earlier experiment: from its diff in the log, once."""

@@ -52,21 +52,26 @@ def _truncate(recall: Recall, there: Assignment, metric: Metric, places: Sequenc
     return _once(chain(_failed(near), _failed(far)), metric)
 
 
-def _digest(recall: Recall, there: Assignment, metric: Metric, places: Sequence[str]) -> Iterator[str]:
-    """All of the assigned family there; what was learnt of the place; what was tried; counts; the latest."""
+def near(recall: Recall, there: Assignment, metric: Metric) -> Iterator[str]:
+    """All of the assigned family there, what was learnt of the place, and what was not kept there."""
     own = recall.tries(there.place, there.family, NEWEST) if there.family else ()
     listed = {lesson.hypothesis for lesson in own}
     yield from _listed(f"{there.family} at {there.place}, all that was tried", own)
-    here = [lesson for lesson in recall.at(there.place, NEWEST) if lesson.hypothesis not in listed]
     yield from recall.notes(there.place)
-    yield from _once(_failed(here), metric)
+    yield from _once(
+        _failed(it for it in recall.at(there.place, NEWEST) if it.hypothesis not in listed), metric
+    )
+
+
+def _digest(recall: Recall, there: Assignment, metric: Metric, places: Sequence[str]) -> Iterator[str]:
+    """What is near; what worked of the family; how often the rest was tried; then the latest, anywhere."""
+    yield from near(recall, there, metric)
     kept = [lesson for lesson in recall.keeps(NEWEST) if there.family and family_of(lesson) == there.family]
     yield from (line(lesson, metric) for lesson in reversed(kept[-WORKED:]))
-    yield from _counts(recall.families(there.place), f"at {there.place}")
-    yield from _counts(
-        {place: recall.spent_at(place) for place in places if place != there.place}, "elsewhere"
-    )
-    listed |= {lesson.hypothesis for lesson in here}
+    yield from _counts(recall.families(there.place), f"at {_short(there.place, there)}")
+    rest = {_short(place, there): recall.spent_at(place) for place in places if place != there.place}
+    yield from _counts(rest, "elsewhere")
+    listed = {lesson.hypothesis for lesson in recall.at(there.place, NEWEST)}
     yield from _once(_failed(it for it in recall.latest(NEWEST) if it.hypothesis not in listed), metric)
 
 
@@ -75,7 +80,7 @@ def _summarize(recall: Recall, there: Assignment, metric: Metric, places: Sequen
     for family, spent in _by_tries(recall.families(there.place)):
         (latest,) = recall.tries(there.place, family, 1)
         yield f"{_count(family or 'other ideas', spent)} at {there.place}; the latest: {line(latest, metric)}"
-    yield from _counts({place: recall.spent_at(place) for place in places}, "by place")
+    yield from _counts({_short(place, there): recall.spent_at(place) for place in places}, "by place")
 
 
 def _categorize(recall: Recall, there: Assignment, metric: Metric, places: Sequence[str]) -> Iterator[str]:
@@ -136,6 +141,12 @@ def _listed(title: str, lessons: Sequence[Lesson]) -> Iterator[str]:
         ended = "" if title.startswith(str(lesson.status)) else f" ({lesson.status})"
         often = f" x{times[said]}" if times[said] > 1 else ""
         yield f"  {plain_line(said, _IDEA) or 'no hypothesis'}{ended}{often}"
+
+
+def _short(place: str, there: Assignment) -> str:
+    """A place without its file where that is the assigned one."""
+    path, _, part = place.partition("::")
+    return part if part and path == there.path else place
 
 
 def _counts(spent: Mapping[str, Spent], where: str) -> Iterator[str]:

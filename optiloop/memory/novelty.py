@@ -8,7 +8,7 @@ said and allowed: no measure of likeness is right often enough to block (docs/me
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from optiloop.decide import gain_of
@@ -119,6 +119,12 @@ def of_likeness(near: Lesson, likeness: float) -> Kin:
         return Kin(Novelty.INCREMENTAL_FOLLOWUP, near.id, LIKENESS, f"much like {near.id}, which was kept")
     why = f"much like {near.id} ({likeness:.0%} of what they change): {near.status}, {near.reason}"
     return Kin(Novelty.REPEAT_FAILURE, near.id, LIKENESS, why)
+
+
+def of_setting(kept: Lesson, names: Iterable[str]) -> Kin:
+    """Another value of what a kept change has set."""
+    why = f"another value of {', '.join(sorted(names))}, which {kept.id} set"
+    return Kin(Novelty.INCREMENTAL_FOLLOWUP, kept.id, LIKENESS, why)
 
 
 def reopened(lesson: Lesson, *, tries: int, champion: float | None, metric: Metric) -> str:

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from optiloop.errors import ProposerError, TargetError
-from optiloop.memory.lessons import NEWEST, line, told
-from optiloop.model import Assignment, Brief, Compare, Metric, Status
+from optiloop.memory.lessons import NEWEST, line, near, told
+from optiloop.model import Assignment, Brief, Compare, Lessons, Metric, Status
 from optiloop.proposers.assignment import functions
 from optiloop.proposers.llm.focus import Ask, sentence
 from optiloop.proposers.llm.tokens import Count, count_tokens
@@ -369,6 +369,8 @@ def _keeps(brief: Brief, ask: Ask) -> list[str]:
 def _lessons(brief: Brief, ask: Ask) -> list[str]:
     """What the log says of the place that is asked about, the most useful first."""
     there = Assignment(ask.path, ask.function or ask.setting, ask.idea)
+    if ask.kind == "function" and brief.lessons is Lessons.DIGEST:
+        return _within(list(near(brief.recall, there, brief.metric))[:LESSONS_OF_FUNCTION])
     places = [f"{path}::{it.name}" for path, text in brief.source.items() for it in functions(path, text)]
     lines = told(brief.recall, there, brief.metric, strategy=brief.lessons, places=places)
     return _within(lines[: LESSONS_OF_FUNCTION if ask.kind == "function" else None])
