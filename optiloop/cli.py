@@ -13,6 +13,7 @@ import math
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -51,6 +52,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 INTERRUPTED = 130
+SLOW_SECONDS = 2.0
+"""After so long people are told on a terminal what is being done."""
 PROPOSERS = ("portfolio", "rewrite", "tune", "evolve", "replay:", "human")
 SANDBOXES = ("auto", "bwrap", "process")
 FORMATS = ("terminal", "md", "html", "tsv", "json")
@@ -473,8 +476,9 @@ def ask(
     question, given = _question(text, flags)
     if conditions and not question.conditions:
         raise UsageError("--while goes with --helped")
-    memory = Memory.of(target) if moment is None else Memory.of(target).as_of(moment)
-    answer = getattr(memory, question.method)(*given, *conditions)
+    with _slowly("reading the log; what is made of it is held for the next question"):
+        memory = Memory.of(target) if moment is None else Memory.of(target).as_of(moment)
+        answer = getattr(memory, question.method)(*given, *conditions)
     if memory.index.fault:
         _echo_err(
             f"the index is in memory only ({memory.index.fault}); `optiloop memory rebuild` makes it anew"
@@ -1241,12 +1245,30 @@ def _progress(engine: Engine, work: Callable[[], T]) -> T:
         return work()
 
 
+@contextmanager
+def _slowly(said: str) -> Iterator[None]:
+    """Work that may take long; on a terminal, from the third second on, stderr says what it is."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    started = time.monotonic()
+    timer = threading.Timer(SLOW_SECONDS, click.echo, [f"\r… {said}"], {"nl": False, "err": True})
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()
+        if time.monotonic() - started > SLOW_SECONDS:
+            click.echo("\r\x1b[K", nl=False, err=True)
+
+
 def _with_progress(items: Iterable[T], noun: str) -> Iterator[T]:
     """The items; on a terminal, from the third second on, stderr tells how many there were."""
     started = told = time.monotonic()
     for number, item in enumerate(items, 1):
         now = time.monotonic()
-        if sys.stderr.isatty() and now - started > 2 and now - told > 0.2:
+        if sys.stderr.isatty() and now - started > SLOW_SECONDS and now - told > 0.2:
             told = now
             click.echo(f"\r… {number:,} {noun}", nl=False, err=True)
         yield item

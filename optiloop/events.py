@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from optiloop.errors import LedgerError, UsageError
 from optiloop.ledger import sync_folder, write_whole
 from optiloop.memory.cases import past_of
-from optiloop.memory.contradictions import contradictions, gone_nowhere
-from optiloop.memory.findings import credits_of, findings, gone_from
+from optiloop.memory.contradictions import contradictions
+from optiloop.memory.findings import State, findings
+from optiloop.memory.insights import Learned
 from optiloop.memory.lifecycle import Event, decode, encode, retracted, retraction, states, transitions
-from optiloop.memory.relevance import Code
 from optiloop.memory.runs import run_of
 from optiloop.model import Experiment
 from optiloop.record import RecordError, digest
@@ -43,25 +43,26 @@ def taken_back(log: Path) -> frozenset[str]:
     return retracted(events_of(log.parent)) if log.name == LOG else frozenset()
 
 
-def settle(
-    home: Path, experiments: Iterable[Experiment], source: Mapping[str, str] | None = None
-) -> list[Event]:
+def retractions(log: Path) -> str:
+    """A digest of what was taken back of a campaign's log, of lines that nobody decodes: most have none."""
+    path = log.parent / FILE
+    text = path.read_bytes() if log.name == LOG and path.exists() else b""
+    mark = f'"now":"{State.RETRACTED}"'.encode()
+    return digest(b"\n".join(it for it in text.split(b"\n") if mark in it)) if mark in text else ""
+
+
+def record(home: Path, known: Learned, *, time: str) -> list[Event]:
     """Write how far each finding is to be believed now, where that has changed; return the new events.
 
-    `source` is the champion's text by path; None: not known, and nothing counts as gone. To be called when a
-    run ends. An event's time is that of the last experiment.
+    To be called when a run ends; `time` is that of its last experiment.
     """
-    told = list(experiments)
-    if not told:
+    if not known.past.count:
         return []
-    past = past_of(run_of(it, seq) for seq, it in enumerate(told, 1))
-    code = None if source is None else Code(source, past.now)
-    opposed = contradictions(past, gone=gone_from(code, past) if code else gone_nowhere)
-    earned = credits_of(told)
 
-    def changes(known: Sequence[Event]) -> list[Event]:
-        found = findings(past, opposed, code=code, earned=earned, retracted=retracted(known))
-        return transitions(found, states(known), time=told[-1].time, after=past.count)
+    def changes(events: Sequence[Event]) -> list[Event]:
+        gone = retracted(events)  # somebody may have taken one back since it was made
+        found = [replace(it, state=State.RETRACTED) if it.id in gone else it for it in known.findings]
+        return transitions(found, states(events), time=time, after=known.past.count)
 
     return _appended(home / FILE, changes)
 

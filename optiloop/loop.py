@@ -22,7 +22,8 @@ from optiloop.complexity import complexity
 from optiloop.decide import rule_of
 from optiloop.diff import unified
 from optiloop.errors import LedgerError, ProposerError, TargetError, WorkspaceError
-from optiloop.events import settle, taken_back
+from optiloop.events import taken_back
+from optiloop.index.learning import settle
 from optiloop.ledger import Ledger
 from optiloop.measure import CLAIM_PAIRS, Judge
 from optiloop.memory.cases import past_of
@@ -245,7 +246,7 @@ class Engine:
     def settle(self) -> None:
         """Write what has become of the log's findings beside it (docs/findings.md). For the end of a run."""
         self.judge.phase = "learning from the log"
-        settle(self.workspace.place.home, Ledger(self.ledger.path).new(), self.workspace.source())
+        settle(self.ledger.path, self.workspace.source())
 
     def _adopt(self, history: History) -> None:
         """The process died between commit and log line: the commit's message holds the line."""

@@ -9,9 +9,11 @@ import io
 import json
 import os
 import re
+import sqlite3
 import subprocess
 import sys
-from contextlib import chdir, redirect_stderr, redirect_stdout
+import time
+from contextlib import chdir, closing, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -743,6 +745,35 @@ def test_the_index_is_rebuilt_to_the_same_content(here):
     ]
     assert len({index["content"] for index in said}) == 1
     assert said[0]["experiments"] == 5
+
+
+def test_what_a_run_taught_is_held_for_the_question_after_it(here: Path) -> None:
+    (index,) = here.rglob("memory.db")
+
+    def held() -> list[tuple[str, str]]:
+        with closing(sqlite3.connect(index)) as connection:
+            return connection.execute("SELECT basis, told FROM insight ORDER BY 1, focus").fetchall()
+
+    first = held()
+    assert len({basis for basis, _ in first}) == 1
+    assert call("ask", "toy", "--insights", "discover", here=here).code == 0
+    assert held() == first
+    call("run", "toy", "--proposer", write_replay(here / "more.jsonl", "70"), here=here)
+    assert len({basis for basis, _ in held()}) == 2
+
+
+def test_a_terminal_is_told_what_a_slow_question_waits_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = io.StringIO()
+    monkeypatch.setattr(shown, "isatty", lambda: True)
+    monkeypatch.setattr(sys, "stderr", shown)
+    with cli._slowly("reading"):
+        assert shown.getvalue() == ""
+    assert shown.getvalue() == ""
+    monkeypatch.setattr(cli, "SLOW_SECONDS", 0.0)
+    with cli._slowly("reading"):
+        while "reading" not in shown.getvalue():
+            time.sleep(0.001)
+    assert shown.getvalue() == "\r… reading\r\x1b[K"
 
 
 def test_a_finding_is_taken_back_by_its_id(here: Path) -> None:

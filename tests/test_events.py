@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,10 +15,12 @@ import pytest
 
 from optiloop.diff import unified
 from optiloop.errors import LedgerError, UsageError
-from optiloop.events import events_of, retract, settle
-from optiloop.memory.cases import Subject
+from optiloop.events import events_of, record, retract, taken_back
+from optiloop.memory.cases import Subject, past_of
 from optiloop.memory.findings import State, id_of
+from optiloop.memory.insights import learned
 from optiloop.memory.lifecycle import Event, decode, encode, states
+from optiloop.memory.runs import run_of
 from optiloop.model import Experiment, Interval, Proposal, Status
 from optiloop.record import RecordError, digest
 from optiloop.testing import experiment_of
@@ -38,6 +40,12 @@ def tried(number: int, value: int, *, name: str = "DEPTH", effect: float = 0.98)
 
 
 LOG = [tried(1, 10), tried(2, 12)]
+
+
+def settle(home: Path, log: Sequence[Experiment], source: Mapping[str, str] | None = None) -> Sequence[Event]:
+    past = past_of(run_of(it, number) for number, it in enumerate(log, 1))
+    known = learned(past, source, retracted=taken_back(home / "experiments.jsonl"))
+    return record(home, known, time=log[-1].time if log else "")
 
 
 def changes(events: Sequence[Event]) -> list[tuple[str, State, State]]:
@@ -176,8 +184,7 @@ def test_a_full_disk_leaves_nothing_of_the_lines(tmp_path: Path, monkeypatch: py
 PROGRAM = """
 import sys
 from pathlib import Path
-from tests.test_events import LOG
-from optiloop.events import settle
+from tests.test_events import LOG, settle
 Path(sys.argv[1], sys.argv[2]).touch()
 while not Path(sys.argv[1], "go").exists():
     pass

@@ -113,6 +113,12 @@ def test_a_take_back_leaves_what_a_later_keep_set() -> None:
     assert past_of([*keeps, told(True, 3, Facts(), taken=["000001"])]).now == {"DEPTH": "16"}
 
 
+def test_a_take_back_that_was_not_kept_takes_nothing_back() -> None:
+    tried = told(False, 2, knob("DEPTH", "12", "8"), taken=["000001"])
+    known = past_of([told(True, 1, knob("DEPTH", "8", "12")), tried])
+    assert (known.now, known.cases[0].helped) == ({"DEPTH": "12"}, True)
+
+
 def test_what_a_diff_shows_to_be_there_is_believed() -> None:
     known = past_of([told(False, 1, knob("DEPTH", "8", "12")), told(False, 2, knob("DEPTH", "10", "12"))])
     assert [it.context["DEPTH"] for it in known.cases] == ["8", "10"]

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -17,11 +18,16 @@ from hypothesis import strategies as st
 
 from optiloop import Memory
 from optiloop.errors import LedgerError, UsageError
-from optiloop.index import store
-from optiloop.index.memory import Answer
+from optiloop.events import events_of, retract
+from optiloop.index import learning, store
+from optiloop.index.memory import Answer, Row
 from optiloop.index.questions import QUESTIONS, TEXT
 from optiloop.ledger import Ledger
-from optiloop.memory.runs import read_run, verdict_of
+from optiloop.memory.cases import Past, Subject, past_of
+from optiloop.memory.facts import Facts
+from optiloop.memory.findings import id_of
+from optiloop.memory.insights import Focus, Learned
+from optiloop.memory.runs import Run, read_run, verdict_of
 from optiloop.model import DEMOTION, TAKES_BACK, Experiment, Proposal, Status
 from optiloop.record import as_json
 from optiloop.testing import experiment_of
@@ -365,6 +371,133 @@ def test_a_gain_is_larger_the_better_and_has_an_error() -> None:
     assert read_run(as_json(made), 1).error is None  # one pair tells no noise
 
 
+# --- what is held ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """After how many experiments insights were made, each time that they were."""
+    times: list[int] = []
+
+    def counted(index: store.Index, now: int, *rest: Any) -> Learned:
+        times.append(now)
+        return learn(index, now, *rest)
+
+    learn = learning.learn
+    monkeypatch.setattr(learning, "learn", counted)
+    return times
+
+
+def told_of(log: Path, source: str | None = None, moment: int = 99) -> list[Sequence[Row]]:
+    texts = None if source is None else (lambda: {"train.py": source})
+    memory = replace(Memory.of(log), source=texts).as_of(moment)
+    return [memory.insights(focus).rows for focus in Focus]
+
+
+def test_insights_are_made_once_and_read_from_the_index(log: Path, made: list[int]) -> None:
+    first = told_of(log)
+    assert any(first)
+    assert told_of(log) == first
+    assert made == [10]
+
+
+def test_what_is_held_is_no_part_of_the_content_and_may_be_deleted(log: Path, made: list[int]) -> None:
+    before = content(log)
+    first = told_of(log)
+    assert content(log) == before
+    store.file_of(log).unlink()
+    assert told_of(log) == first
+    assert content(log) == before
+    assert made == [10, 10]
+
+
+def test_insights_are_made_anew_when_the_log_goes_on(log: Path, made: list[int]) -> None:
+    first = told_of(log)
+    write(log, [line(11, {}, {"emit": "list(items)[:3]"}, status=KEEP, effect=1.2, family="memoise")])
+    assert told_of(log) != first
+    assert told_of(log, moment=10) == first
+    assert made == [10, 11]
+
+
+def test_another_log_of_the_same_length_is_asked_anew(log: Path, made: list[int]) -> None:
+    told_of(log)
+    log.unlink()
+    write(log, [*list(story())[:9], line(11, {}, {"MODE": '"lion"'})])
+    told_of(log)
+    assert made == [10, 10]
+
+
+def test_insights_are_made_anew_when_the_code_changes(log: Path, made: list[int]) -> None:
+    known = told_of(log, program())
+    gone = told_of(log, "DEPTH = 8\n")
+    assert known != gone
+    assert (told_of(log, program()), told_of(log, "DEPTH = 8\n")) == (known, gone)
+    assert made == [10, 10]
+
+
+def test_insights_are_made_anew_when_a_finding_is_taken_back(log: Path, made: list[int]) -> None:
+    told_of(log)
+    finding = id_of(Subject("parse", "memoise"))
+    retract(log.parent, Ledger(log).new(), finding, why="luck", time="2026-01-11T12:00:00.000Z")
+    told_of(log)
+    assert made == [10, 10]
+
+
+def test_only_the_newest_are_held(log: Path) -> None:
+    for moment in (*range(1, 11), 1):
+        told_of(log, moment=moment)
+    ((rows, bases),) = store.opened(log).rows("SELECT count(*), count(DISTINCT basis) FROM insight")
+    assert (rows, bases) == (learning.HELD * len(Focus), learning.HELD)
+
+
+def test_after_a_run_the_questions_are_answered_already(log: Path, made: list[int]) -> None:
+    events = learning.settle(log, {"train.py": program()})
+    assert events == events_of(log.parent) != []
+    assert {event.after for event in events} == {10}
+    assert {event.time for event in events} == {list(story())[-1].time}
+    told_of(log, program())
+    assert made == [10]
+    assert learning.settle(log, {"train.py": program()}) == []
+
+
+@pytest.mark.parametrize("lock", ["BEGIN IMMEDIATE", "BEGIN EXCLUSIVE"])
+def test_a_run_ends_well_while_the_index_is_locked(log: Path, made: list[int], lock: str) -> None:
+    Memory.of(log).index.close()
+    holder = sqlite3.connect(store.file_of(log), isolation_level=None)
+    holder.execute(lock)
+    try:
+        assert learning.settle(log, None) != []
+    finally:
+        holder.close()
+    told_of(log)
+    assert made == [10, 10]
+
+
+def test_a_run_ends_well_where_the_index_may_not_be_written(log: Path) -> None:
+    Memory.of(log).index.close()
+    index = store.opened(log)
+    index.connection.execute("PRAGMA query_only = 1")
+    assert learning.insights_of(index, 10, None, Focus.DISCOVER)
+    store.file_of(log).unlink()
+    store.file_of(log).mkdir()
+    assert learning.settle(log, None) != []
+
+
+def sorted_run(run: Run) -> Run:
+    """A run with its facts in the order of their names: the index keeps no other."""
+    facts = run.facts
+    knobs = tuple(sorted(facts.knobs, key=lambda knob: knob.name))
+    places, entities = tuple(sorted(facts.places)), tuple(sorted(facts.entities))
+    return replace(run, facts=Facts(places, knobs, frozenset(), entities))
+
+
+@pytest.mark.parametrize("now", [0, 3, 8, 9, 10])
+def test_runs_are_read_from_the_index_as_from_the_log(log: Path, now: int) -> None:
+    runs = [read_run(json.loads(it), seq) for seq, it in enumerate(log.read_bytes().splitlines()[:now], 1)]
+    found = learning.runs_of(store.opened(log), now)
+    assert [*map(sorted_run, found)] == [*map(sorted_run, runs)]
+
+
 # --- the file --------------------------------------------------------------------------------------------
 
 
@@ -501,3 +634,15 @@ def test_read_in_parts_or_at_once_it_says_the_same(
     write(parts, made[cut:])
     write(whole, made)
     assert content(parts) == content(whole)
+    lines = enumerate(map(json.loads, parts.read_bytes().splitlines()), 1)
+    read = past_of([read_run(found, seq) for seq, found in lines])
+    assert told_of_past(past_of(learning.runs_of(store.opened(parts), len(made)))) == told_of_past(read)
+
+
+def told_of_past(past: Past) -> tuple[object, ...]:
+    """All that is made of a past, whatever the order of a run's facts."""
+    cases = [
+        (it.run.seq, it.run.verdict, it.run.gain, it.run.error, it.context, set(it.subjects))
+        for it in past.cases
+    ]
+    return cases, past.now, past.count

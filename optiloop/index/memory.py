@@ -10,23 +10,20 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.util import find_spec
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from optiloop.definitions import definitions
 from optiloop.errors import UsageError
-from optiloop.events import taken_back
+from optiloop.index.learning import insights_of
 from optiloop.index.lookup import Wanted, in_force, knobs_of, named, seqs, wanted, within
 from optiloop.index.store import Index, opened
-from optiloop.memory.cases import past_of
 from optiloop.memory.facts import OPPOSITE, Facts, Way, fits, of_diff, of_text, outline_of
-from optiloop.memory.insights import Focus, insights, learned
-from optiloop.memory.runs import Run, read_run
+from optiloop.memory.insights import Focus
 from optiloop.memory.words import terms_of
 from optiloop.model import Target
 from optiloop.report.words import count
@@ -319,12 +316,11 @@ class Memory:
         return self.insights(Focus.STALE)
 
     def insights(self, focus: str) -> Answer:
-        """What to look at, by one focus; read from the whole log, not from the index."""
+        """What to look at, by one focus; held by the index until the log goes on (`learning`)."""
         if focus not in tuple(Focus):
             raise UsageError(f"no focus is called {focus!r}; there are {', '.join(Focus)}")
         source = self.source() if self.source is not None else None
-        known = learned(past_of(self._read()), source, retracted=taken_back(self.index.log))
-        found = insights(known, Focus(focus))
+        found = insights_of(self.index, self.now, source, Focus(focus))
         rows = tuple({"finding": it.finding, "insight": it.says, "runs": list(it.runs)} for it in found)
         return Answer(f"{focus}: {count(len(rows), 'insight')}", rows)
 
@@ -358,12 +354,6 @@ class Memory:
         )  # fmt: skip
         rows = {values[0]: dict(zip(_COLUMNS, values, strict=True)) for values in found}
         return tuple(rows[seq] for seq in order if seq in rows)
-
-    def _read(self) -> Iterator[Run]:
-        """The runs of the log up to now, from its lines, which the index has checked."""
-        with self.index.log.open("rb") as file:
-            for seq, line in enumerate(islice(file, self.now), 1):
-                yield read_run(json.loads(line), seq)
 
     def facts(self, seq: int) -> Facts:
         """All that an experiment changed, features included, read again from the log."""

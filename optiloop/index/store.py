@@ -21,7 +21,7 @@ from optiloop.memory.runs import Run, read_run
 from optiloop.memory.words import words_of
 from optiloop.record import VERSION, digest
 
-SCHEMA_VERSION = f"2.{VERSION}"
+SCHEMA_VERSION = f"3.{VERSION}"
 """Of the tables and of what is read from a line: another one means that all is read again."""
 
 WAIT_SECONDS = 30.0
@@ -62,14 +62,17 @@ CREATE TABLE vector (first INTEGER PRIMARY KEY, codes BLOB NOT NULL);
 CREATE VIRTUAL TABLE words USING fts5 (
     text, content='', tokenize = "unicode61 remove_diacritics 0 tokenchars '_.'");
 CREATE VIRTUAL TABLE terms USING fts5vocab (words, 'row');
+CREATE TABLE insight (
+    basis TEXT NOT NULL, focus TEXT NOT NULL, told TEXT NOT NULL, PRIMARY KEY (basis, focus));
 """
 """`fact`: what a run was about: knobs, entities, places, family; `verdict`, `kept`, `family`: its run's.
 `setting`: which value a knob had, from run `first` to run `last` (NULL: still), and the run that told it.
 `run.until`: the run that took a keep back; `run.at`: where its line begins.
 `vector`: what `embed` makes of hypotheses, from run `first` on; it stays empty without that extra.
+`insight`: what `learning` holds: for a digest of all that it is made of, the insights of a focus as JSON.
 """
 
-_TABLES = ("terms", "words", "vector", "setting", "fact", "run", "name", "meta")
+_TABLES = ("insight", "terms", "words", "vector", "setting", "fact", "run", "name", "meta")
 _ROWS = {
     "name": "nid, kind, name",
     "run": "*",
@@ -164,6 +167,15 @@ class Index:
         """The whole log line of a run, as plain JSON. Raises LedgerError where it is no longer there."""
         ((at, known),) = self.rows("SELECT at, id FROM run WHERE seq = ?", seq)
         return self._line_at(seq, at, known)
+
+    def digest(self, seq: int) -> str:
+        """The hash of a run's line, which holds that of the line before; empty of run 0."""
+        found = self.rows("SELECT at FROM run WHERE seq = ?", seq)
+        if not found:
+            return ""
+        with self.log.open("rb") as file:
+            file.seek(found[0][0])
+            return digest(file.readline().removesuffix(b"\n"))
 
     def _line_at(self, seq: int, at: int, known: str) -> dict[str, Any]:
         try:

@@ -61,13 +61,13 @@ def past_of(runs: Iterable[Run]) -> Past:
     A keep that was taken back since says nothing: its gain was luck.
     """
     told = list(runs)
-    taken = {keep for run in told for keep in run.taken}
+    taken = {keep for run in told if run.kept for keep in run.taken}
     force = _Force(_beginning(told))
     cases = []
     for run in told:
         force.observe(run)
         if run.verdict is not None:
-            said = replace(run, verdict=0, gain=None, error=None) if run.id in taken else run
+            said = replace(run, verdict=0, gain=None, error=None) if run.kept and run.id in taken else run
             cases.append(Case(said, subjects_of(run), force.values))
         if run.kept:
             force.keep(run)

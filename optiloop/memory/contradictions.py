@@ -121,9 +121,17 @@ def gone_nowhere(subject: Subject) -> bool:
     return False
 
 
-def contradictions(past: Past, *, gone: Callable[[Subject], bool] = gone_nowhere) -> list[Contradiction]:
-    """The contradictions of a log, the widest first. `gone` says what the champion no longer has."""
-    known = data(past)
+def contradictions(
+    past: Past,
+    *,
+    gone: Callable[[Subject], bool] = gone_nowhere,
+    measured: Mapping[Subject, Sequence[Datum]] | None = None,
+) -> list[Contradiction]:
+    """The contradictions of a log, the widest first.
+
+    `gone` says what the champion no longer has, `measured` is its `data` where that was made already.
+    """
+    known = data(past) if measured is None else measured
     ratio = all(case.run.by_ratio for case in past.cases)
     best = {subject: _best(subject, given, by_ratio=ratio) for subject, given in known.items()}
     tested = sum(len(given) >= FEWEST for given in known.values())

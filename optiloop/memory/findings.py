@@ -156,15 +156,16 @@ def findings(
     code: Code | None = None,
     earned: Mapping[str, Credit] | None = None,
     retracted: frozenset[str] = frozenset(),
+    measured: Mapping[Subject, Sequence[Datum]] | None = None,
 ) -> list[Finding]:
     """The findings of a log, the most telling first; of a contradiction by scope also one for each side.
 
     `code` is the champion's; without it everything counts as alive. `earned` is each finding's credit by its
-    id, `retracted` the ids that somebody took back.
+    id, `retracted` the ids that somebody took back, `measured` the log's `data` where that was made already.
     """
     cases = by_subject(past)
     opposed = {it.subject: it for it in found if not it.suspected}
-    made = _Making(past, data(past), code, earned or {}, retracted)
+    made = _Making(past, data(past) if measured is None else measured, code, earned or {}, retracted)
     all_of = [made.finding(subject, each, "", opposed.get(subject)) for subject, each in cases.items()]
     for it in opposed.values():
         for cell in (it.better, it.worse) if it.kind is Kind.SCOPE else ():

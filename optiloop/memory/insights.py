@@ -57,11 +57,12 @@ class Insight:
 
 @dataclass(frozen=True)
 class Learned:
-    """What was made of a log: its past, its findings and its contradictions."""
+    """What was made of a log: its past, its findings, its contradictions, and the data of both."""
 
     past: Past
     findings: Sequence[Finding]
     contradictions: Sequence[Contradiction]
+    data: Mapping[Subject, Sequence[Datum]]
 
     def notes(self, place: str, entities: Iterable[str]) -> tuple[str, ...]:
         """What a proposer should know at a place and of some entities; a line begins with a finding's id."""
@@ -95,9 +96,10 @@ def learned(
     `retracted` are ids that somebody took back, `earned` is what showing a finding has come to.
     """
     code = None if source is None else Code(source, past.now)
-    opposed = contradictions(past, gone=gone_from(code, past) if code else gone_nowhere)
-    told = findings(past, opposed, code=code, earned=earned, retracted=retracted)
-    return Learned(past, told, opposed)
+    measured = data(past)
+    opposed = contradictions(past, gone=gone_from(code, past) if code else gone_nowhere, measured=measured)
+    told = findings(past, opposed, code=code, earned=earned, retracted=retracted, measured=measured)
+    return Learned(past, told, opposed, measured)
 
 
 def insights(known: Learned, focus: Focus) -> list[Insight]:
@@ -134,7 +136,7 @@ def _stale(known: Learned) -> Iterator[Insight]:
 
 def _patterns(known: Learned) -> Iterator[Insight]:
     """Pairs of changes that together do more, or less, than the sum of what they do alone."""
-    alone = data(known.past)
+    alone = known.data
     joint = defaultdict[tuple[str, str], list[Datum]](list)
     single: defaultdict[str, list[Datum]] = defaultdict(list)
     for subject, given in alone.items():
