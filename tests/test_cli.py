@@ -782,8 +782,8 @@ def test_a_finding_is_taken_back_by_its_id(here: Path) -> None:
 
     finding = id_of(Subject("value.txt", "change"))
     said = call("memory", "retract", "toy", finding, "--why", "the data was wrong", here=here)
-    assert (said.code, said.out) == (0, f"{finding} value.txt change: candidate -> retracted\n")
-    (line,) = next(here.rglob("events.jsonl")).read_text().splitlines()
+    assert (said.code, said.out) == (0, f"{finding} value.txt change: conflicted -> retracted\n")
+    *_, line = next(here.rglob("events.jsonl")).read_text().splitlines()
     assert json.loads(line)["why"] == "the data was wrong"
     assert call("memory", "retract", "toy", "f0", here=here).code == 2
     log = next(here.rglob("experiments.jsonl"))
