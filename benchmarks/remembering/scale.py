@@ -11,8 +11,6 @@ fastest time taken, so that what else the machine does counts little; the slowes
 
 from __future__ import annotations
 
-import argparse
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -25,12 +23,18 @@ from optiloop.index import store
 from optiloop.index.learning import settle
 from optiloop.index.memory import Memory
 from optiloop.ledger import Ledger
+from optiloop.memory.history import History
 from optiloop.memory.insights import Focus
-from remembering.synthetic import experiments, write_log
+from optiloop.memory.lessons import told
+from optiloop.model import Assignment, Command, Lessons, Metric
+from optiloop.proposers.llm.tokens import count_tokens
+from remembering.synthetic import FUNCTIONS, METRIC, PATH, experiments, program, write_log
 
 T = TypeVar("T")
 
-APPENDS, TIMES = 20, 3
+APPENDS, READINGS, TIMES = 20, 20, 3
+GUARD_SECONDS, DIGEST_SECONDS = 0.015, 0.06
+"""What a cycle's guard and its digest may take at any size."""
 REBUILD_SECONDS, SETTLE_SECONDS, QUESTION_SECONDS, APPEND_SECONDS = 10.0, 10.0, 0.1, 0.005
 """What a rebuild and a settle of 100,000, a question and an append may take."""
 
@@ -47,6 +51,8 @@ class Scale:
     append: float
     refresh: float
     same: bool
+    guard: float
+    digest: float
     questions: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -57,6 +63,7 @@ class Scale:
     def ok(self) -> bool:
         """Whether all targets are met; those of a rebuild and a settle are in proportion to the size."""
         quick = self.slowest[1] < QUESTION_SECONDS and self.append < APPEND_SECONDS
+        quick = quick and self.guard < GUARD_SECONDS and self.digest < DIGEST_SECONDS
         share = max(self.size, 10_000) / 100_000
         slow = self.rebuild < REBUILD_SECONDS * share and self.settle < SETTLE_SECONDS * share
         return self.same and quick and slow
@@ -82,8 +89,10 @@ def _measured(log: Path, size: int, seed: int) -> Scale:
     settled = _timed(lambda: settle(log, None))[1]
     asked = _questions(Memory.of(log))
     ledger = Ledger(log)
-    for _ in ledger.new():
-        pass
+    history = History(Metric(METRIC, Command("true")), diffs=ledger.diff)
+    for experiment in ledger.new():
+        history.add(experiment)
+    guard, told_in = _reading(history)
     appends, refreshes = [], []
     for number, experiment in enumerate(experiments(APPENDS, seed + 1)):
         later = replace(experiment, id=f"02{number:024d}")
@@ -100,8 +109,27 @@ def _measured(log: Path, size: int, seed: int) -> Scale:
         append=sorted(appends)[APPENDS // 2],
         refresh=sorted(refreshes)[APPENDS // 2],
         same=len(set(hashes)) == 1,
+        guard=guard,
+        digest=told_in,
         questions=asked,
     )
+
+
+def _reading(history: History) -> tuple[float, float]:
+    """What a cycle's guard takes, and the lessons of an assignment with their tokens: medians."""
+    guards, digests = [], []
+    for number, function in enumerate(FUNCTIONS[:READINGS]):
+        before = {PATH: program()}
+        line = f"def {function}(items):\n"
+        after = {PATH: program().replace(line, f"{line}    items = items[{number}:] + [{number}]\n")}
+        guards.append(_timed(partial(history.kin, before, after))[1])
+        digests.append(_timed(partial(_lessons, history, Assignment(PATH, function, "memoise")))[1])
+    return sorted(guards)[READINGS // 2], sorted(digests)[READINGS // 2]
+
+
+def _lessons(history: History, there: Assignment) -> int:
+    places, metric = [f"{PATH}::{function}" for function in FUNCTIONS], Metric(METRIC, Command("true"))
+    return count_tokens("\n".join(told(history, there, metric, strategy=Lessons.DIGEST, places=places)))
 
 
 def _questions(memory: Memory) -> dict[str, float]:
@@ -154,6 +182,8 @@ def table(found: Sequence[Scale]) -> str:
         row("rebuild, s", [f"{it.rebuild:.2f}" for it in found]),
         row("same content hash twice", ["yes" if it.same else "NO" for it in found]),
         row("settle, s", [f"{it.settle:.2f}" for it in found]),
+        row("guard, ms", [f"{it.guard * 1e3:.1f}" for it in found]),
+        row("digest and its tokens, ms", [f"{it.digest * 1e3:.1f}" for it in found]),
         row("append, ms", [f"{it.append * 1e3:.2f}" for it in found]),
         row("refresh by one line, ms", [f"{it.refresh * 1e3:.2f}" for it in found]),
         *(
@@ -164,19 +194,3 @@ def table(found: Sequence[Scale]) -> str:
         row("ok", ["yes" if it.ok else "NO" for it in found]),
     ]
     return "\n".join(lines)
-
-
-def main() -> int:
-    options = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    options.add_argument("--sizes", type=int, nargs="+", default=[1_000, 10_000, 100_000])
-    options.add_argument("--seed", type=int, default=0)
-    given = options.parse_args()
-    found = figures(given.sizes, given.seed)
-    print(table(found))
-    return 0 if all(it.ok for it in found) else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())

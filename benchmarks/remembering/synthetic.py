@@ -248,7 +248,8 @@ def _pair(rng: random.Random, loss: float, gain: float, seed: int) -> Pair:
 
 
 @cache
-def _program() -> str:
+def program() -> str:
+    """The program that the campaign began with."""
     knobs = "".join(f"{name} = {values[1]}\n" for name, values in KNOBS.items())
     body = "    total = 0\n    for item in items:\n        total = total + item * item\n    return total\n"
     return f'"""A script."""\n\n{knobs}\n\n' + "\n\n".join(
@@ -259,7 +260,7 @@ def _program() -> str:
 @cache
 def _knob_diff(name: str, old: str, new: str) -> str:
     values = KNOBS[name][1]
-    before = _program().replace(f"\n{name} = {values}\n", f"\n{name} = {old}\n")
+    before = program().replace(f"\n{name} = {values}\n", f"\n{name} = {old}\n")
     return unified({PATH: before}, {PATH: before.replace(f"\n{name} = {old}\n", f"\n{name} = {new}\n")})
 
 
@@ -269,4 +270,4 @@ def _function_diff(function: str, family: str, number: int) -> str:
     line = FAMILIES[family].format(function, number)
     old = f"{head}{loop}        total = total + item * item\n"
     new = f"{head}    # {family}\n    {line}\n{loop}        total += item * item\n"
-    return unified({PATH: _program()}, {PATH: _program().replace(old, new)})
+    return unified({PATH: program()}, {PATH: program().replace(old, new)})
