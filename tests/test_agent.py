@@ -24,12 +24,30 @@ from test_sandbox_levels import need, until
 
 from optiloop.errors import AllowanceError, ProposerError, ProposerGoneError, UsageError
 from optiloop.loop import Engine
-from optiloop.model import Allowance, Brief, Experiment, Proposal, Proposer, Seconds, Status
+from optiloop.memory.history import History, as_recall
+from optiloop.model import (
+    Allowance,
+    Brief,
+    Command,
+    Experiment,
+    Metric,
+    Proposal,
+    Proposer,
+    Seconds,
+    Status,
+)
 from optiloop.proposers import find_proposer
 from optiloop.proposers.agent import DROPPED, LARGEST, Agent
 from optiloop.proposers.known_agents import AGENTS, Told, installed
 from optiloop.targets import load_target
-from optiloop.testing import TOY_EDITABLE, ProposerContract, brief_of, toy_text, write_toy_target
+from optiloop.testing import (
+    TOY_EDITABLE,
+    ProposerContract,
+    brief_of,
+    experiment_of,
+    toy_text,
+    write_toy_target,
+)
 
 GOOD = "echo VALUE=50 > value.sh\necho 'hypothesis: half is less'\necho 'family: Smaller Numbers'\n"
 HASTY, PATIENT = Seconds(3.0), Seconds(60.0)
@@ -618,3 +636,29 @@ class Timeless:
     def propose(self, brief: Brief) -> Proposal | None:
         found = self._inner.propose(brief)
         return None if found is None else replace(found, cost=replace(found.cost, seconds=0.0))
+
+
+def known_to_have_failed(value: float) -> History:
+    metric = Metric("score", Command("true"))
+    history = History(metric)
+    tried = Proposal({"value.sh": toy_text(value)}, "less", "somebody")
+    history.add(experiment_of(tried, {"value.sh": toy_text(100)}, status=Status.DISCARD))
+    return history
+
+
+def test_an_agent_that_repeats_what_failed_is_told_and_works_once_more(tmp_path: Path) -> None:
+    brief = brief_in(tmp_path, recall=as_recall(known_to_have_failed(50)))
+    line = "if grep -q 'tried already' {brief}; then echo VALUE=40.0; else echo VALUE=50; fi > value.sh"
+    proposal = counted(tmp_path, line).propose(brief)
+    assert proposal is not None
+    assert proposal.edits == {"value.sh": toy_text(40.0)}
+    assert any(tag.startswith("repeats:") for tag in proposal.tags)
+    assert runs(tmp_path) == 2
+
+
+def test_an_agent_that_insists_is_left_to_the_loop(tmp_path: Path) -> None:
+    brief = brief_in(tmp_path, recall=as_recall(known_to_have_failed(50)))
+    proposal = counted(tmp_path).propose(brief)
+    assert proposal is not None
+    assert proposal.edits == {"value.sh": "VALUE=50\n"}
+    assert runs(tmp_path) == 2

@@ -16,12 +16,12 @@ import subprocess
 import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from optiloop.errors import AllowanceError, ProposerError, ProposerGoneError, UsageError, WorkspaceError
-from optiloop.model import Allowance, Brief, Confinement, Cost, Proposal, Seconds
+from optiloop.model import REPEATS, Allowance, Brief, Confinement, Cost, Proposal, Seconds
 from optiloop.proposers.known_agents import AGENTS, Known, Told, as_text
 from optiloop.proposers.llm.focus import asked
 from optiloop.proposers.llm.forms import hypothesis, words_in
@@ -74,6 +74,9 @@ class Work:
     cost: Cost
 
 
+_NOTHING = Cost()
+
+
 class Agent:
     """Runs a known agent by its name, or any shell line; `name` is agent:COMMAND."""
 
@@ -87,13 +90,29 @@ class Agent:
         self.name = f"agent:{_short(self._redact(self._command))}"
 
     def propose(self, brief: Brief) -> Proposal | None:
-        """The change that the agent made. Never None: an agent always has something to do.
+        """The change that the agent made; where the log refuses it, the one that it makes when told so.
+
+        Never None: an agent always has something to do.
 
         Raises ProposerError, with what it has cost, where it made none that can be proposed; AllowanceError
         where nothing is left to spend; ProposerGoneError where the program is missing.
         """
         prompt = rendered(brief, asked(brief, "agent"))
         text = f"{prompt.system}\n\n{prompt.user}\n"
+        work, tags = self._work(brief, text), prompt.ask.tags
+        kin = brief.recall.kin(brief.source, {**brief.source, **work.edits})
+        rest = _rest(brief.allowance, work.cost)
+        if kin.of and kin.refused and min(rest.usd, rest.tokens, rest.seconds) > 0:
+            text += f"\nYou made a change before that was tried already: {kin.why}. Make another one.\n"
+            again = self._work(replace(brief, allowance=rest), text, work.cost)
+            work, tags = replace(again, cost=work.cost + again.cost), (*tags, f"{REPEATS}{kin.of}")
+        said, family = words_in(work.said)
+        words = said or hypothesis(work.said.strip().partition("\n")[0]) or f"{', '.join(work.edits)}: edited"
+        tags = (*tags, *((DROPPED,) if work.others else ()))
+        return Proposal(work.edits, words, self.name, family or prompt.ask.idea, tags, work.cost)
+
+    def _work(self, brief: Brief, text: str, spent: Cost = _NOTHING) -> Work:
+        """What the agent made of a prompt, paid for once. Raises ProposerError with what was `spent` too."""
         work = once(
             brief.answers,
             (self.name, self._line, text, brief.seed),
@@ -102,11 +121,8 @@ class Agent:
             _read_work,
         )
         if why := work.trouble or _refused(work, brief):
-            raise ProposerError(f"{self.name} {why}{_aside(work.others)}", work.cost)
-        said, family = words_in(work.said)
-        words = said or hypothesis(work.said.strip().partition("\n")[0]) or f"{', '.join(work.edits)}: edited"
-        tags = (*prompt.ask.tags, *((DROPPED,) if work.others else ()))
-        return Proposal(work.edits, words, self.name, family or prompt.ask.idea, tags, work.cost)
+            raise ProposerError(f"{self.name} {why}{_aside(work.others)}", spent + work.cost)
+        return work
 
     # --- running it ---
 
@@ -237,6 +253,11 @@ def _refused(work: Work, brief: Brief) -> str:
 def _aside(others: tuple[str, ...]) -> str:
     more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
     return f"; dropped beside that: {', '.join(others[:_NAMED])}{more}" if others else ""
+
+
+def _rest(left: Allowance, cost: Cost) -> Allowance:
+    """What may still be spent after a first answer."""
+    return Allowance(left.usd - cost.usd, left.tokens - cost.tokens, left.seconds - cost.seconds)
 
 
 def _short(command: str) -> str:
