@@ -39,11 +39,11 @@ WINDOWS_ASKED_AGAIN = 32
 TOLERANCE = 1e-3
 """How far a logit may move by rounding when other words come later."""
 
-REFERENCE_VIRTUAL_S = 0.006
+REFERENCE_VIRTUAL_S = 0.024
 """What the worker's reference step takes of the core that virtual seconds are those of."""
 SLACK = 3.0
 """CPU seconds a virtual second may take, on a core as fast as that: more is work hidden from the clock."""
-START_CPU_S = 20.0
+START_CPU_S = 10.0
 
 
 @dataclass(frozen=True)
