@@ -655,7 +655,7 @@ WRONG_CALLS = (
     ("--nope",),
     ("rum", "toy"),
     ("run",),
-    ("run", "nope"),
+    ("run", "xyzzy"),
     ("run", "text_procesor"),
     ("run", "five.jsonl"),
     ("run", "toy", "--time", "soon"),
