@@ -55,7 +55,6 @@ from optiloop.model import (
     Verdict,
 )
 from optiloop.parsers import MetricError, metric_line
-from optiloop.proposers.assignment import assigned
 from optiloop.record import RecordError, decode, encode
 from optiloop.redact import redactor
 from optiloop.sandbox import Sandbox, last_line, private_folder
@@ -323,7 +322,7 @@ class Engine:
         profile = {plain_line(name, PROFILE_NAME): profile[name] for name in list(profile)[:PROFILE_NAMES]}
         if not self._origin:
             self._origin = self.workspace.source_at(self.workspace.root_commit)
-        brief = Brief(
+        return Brief(
             goal=self.target.goal,
             source=source,
             metric=self.target.metric,
@@ -343,7 +342,6 @@ class Engine:
             sandbox=self.sandbox.level,
             lessons=self.target.lessons,
         )
-        return replace(brief, assignment=assigned(brief))
 
     def _diagnosis(self, parent: str) -> str:
         """The diagnose command's output for this champion; once per champion and process."""

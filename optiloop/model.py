@@ -407,7 +407,7 @@ class Brief:
     simpler and no worse is kept. `allowance` is a hard limit. `answers` is a folder for what was paid for: it
     outlives the process, so that the same brief need not be paid for twice. A proposal may edit
     `files_per_change` files. `sandbox` is the level at which a proposer runs programs of its own.
-    `assignment` is where to look, `lessons` how the log is told.
+    `lessons` is how the log is told.
     """
 
     goal: str
@@ -427,7 +427,6 @@ class Brief:
     answers: Path | None = None
     files_per_change: int = 1
     sandbox: str = "process"
-    assignment: Assignment | None = None
     lessons: Lessons = Lessons.DIGEST
 
 

@@ -43,8 +43,8 @@ class Ask:
 
 
 def asked(brief: Brief, kind: Kind, *, json: bool = False) -> Ask:
-    """Ask for what the engine has assigned. Where no function can be asked for, the file is."""
-    there = brief.assignment or assigned(brief)
+    """Ask for what the brief assigns. Where no function can be asked for, the file is."""
+    there = assigned(brief)
     text = brief.source[there.path]
     named = there.part is not None and any(it.name == there.part for it in functions(there.path, text))
     if not named:
