@@ -1299,8 +1299,8 @@ def _read(target: Target) -> Campaign:
 
 
 def _lies_alone(name: str) -> bool:
-    """Whether a TARGET is a log instead: a file, ours or a foreign one."""
-    return name.endswith((".tsv", ".jsonl")) and Path(name).is_file()
+    """Whether a TARGET is a log instead, ours or a foreign one, there or not."""
+    return name.endswith((".tsv", ".jsonl")) and not Path(name).is_dir()
 
 
 def _campaign_named(name: str) -> Campaign:

@@ -646,3 +646,14 @@ def told_of_past(past: Past) -> tuple[object, ...]:
         for it in past.cases
     ]
     return cases, past.now, past.count
+
+
+def test_what_is_no_log_is_told_with_its_mend(tmp_path: Path) -> None:
+    other = tmp_path / "results.tsv"
+    other.write_text("commit\tval_bpb\n")
+    with pytest.raises(UsageError, match=r"results\.tsv is no log of optiloop; `optiloop import "):
+        Memory.of(other)
+    broken = tmp_path / "log.jsonl"
+    broken.write_text('{"v": 1}\n')
+    with pytest.raises(LedgerError, match=r"log\.jsonl:1: no key 'status'; restore"):
+        Memory.of(broken)

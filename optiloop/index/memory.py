@@ -547,6 +547,8 @@ def found_target(target: Target | Path | str) -> Target | Path:
         return target
     if Path(target).suffix == ".jsonl":
         return Path(target)
+    if Path(target).is_file():
+        raise UsageError(f"{target} is no log of optiloop; `optiloop import {target}` makes one of it")
     from optiloop.targets import find_target
 
     return find_target(str(target), here=Path.cwd())

@@ -263,7 +263,9 @@ class Index:
             if found["v"] != VERSION:
                 raise ValueError(f"schema version {found['v']!r}; this optiloop reads {VERSION}")
             run = read_run(found, before.count + 1)
-        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        except KeyError as error:
+            raise self._broken(before, f"no key {error}") from None
+        except (TypeError, ValueError, AttributeError, RecursionError) as error:
             raise self._broken(before, str(error)) from None
         if found["previous"] != before.digest:
             raise self._broken(before, "the hash chain breaks here: this line or the one before was changed")
