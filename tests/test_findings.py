@@ -38,7 +38,7 @@ from optiloop.memory.findings import (
 )
 from optiloop.memory.insights import Focus, Insight, insights, learned
 from optiloop.memory.relevance import ALIVE, GONE, REWRITTEN, Code, context_match, relevance
-from optiloop.memory.runs import Run, read_run, run_of
+from optiloop.memory.runs import Run, line_in, read_run, run_of
 from optiloop.model import Experiment, Interval, Proposal, Status
 from optiloop.record import as_json
 from optiloop.testing import experiment_of
@@ -135,7 +135,7 @@ def test_an_experiment_and_its_line_are_the_same_run() -> None:
     paired = experiment_of(Proposal({"a": "X = 2\n"}, "y", "test"), {"a": "X = 1\n"}, number=3, effect=1.2)
     assert paired.measurement is not None
     for it in (told, paired):
-        assert run_of(it, 3) == read_run(as_json(it), 3)
+        assert run_of(it, 3) == read_run(line_in(as_json(it)), 3)
 
 
 # --- contradictions ----------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ from optiloop.memory.cases import Past, Subject, past_of
 from optiloop.memory.facts import Facts
 from optiloop.memory.findings import id_of
 from optiloop.memory.insights import Focus, Learned
-from optiloop.memory.runs import Run, read_run, verdict_of
+from optiloop.memory.runs import Run, line_in, line_of, read_run, verdict_of
 from optiloop.model import DEMOTION, TAKES_BACK, Experiment, Proposal, Status
 from optiloop.record import as_json
 from optiloop.testing import experiment_of
@@ -365,10 +365,10 @@ def test_a_gain_is_larger_the_better_and_has_an_error() -> None:
     made = line(1, {}, {"DEPTH": "9"}, effect=1.2)
     assert made.measurement is not None
     pairs = made.measurement.pairs
-    run = read_run(as_json(replace(made, measurement=replace(made.measurement, pairs=pairs * 3))), 1)
+    run = read_run(line_in(as_json(replace(made, measurement=replace(made.measurement, pairs=pairs * 3)))), 1)
     assert run.gain == pytest.approx(0.1823, abs=1e-4)
     assert run.error == pytest.approx(0)
-    assert read_run(as_json(made), 1).error is None  # one pair tells no noise
+    assert read_run(line_in(as_json(made)), 1).error is None  # one pair tells no noise
 
 
 # --- what is held ----------------------------------------------------------------------------------------
@@ -493,7 +493,7 @@ def sorted_run(run: Run) -> Run:
 
 @pytest.mark.parametrize("now", [0, 3, 8, 9, 10])
 def test_runs_are_read_from_the_index_as_from_the_log(log: Path, now: int) -> None:
-    runs = [read_run(json.loads(it), seq) for seq, it in enumerate(log.read_bytes().splitlines()[:now], 1)]
+    runs = [read_run(line_of(it), seq) for seq, it in enumerate(log.read_bytes().splitlines()[:now], 1)]
     found = learning.runs_of(store.opened(log), now)
     assert [*map(sorted_run, found)] == [*map(sorted_run, runs)]
 
@@ -634,7 +634,7 @@ def test_read_in_parts_or_at_once_it_says_the_same(
     write(parts, made[cut:])
     write(whole, made)
     assert content(parts) == content(whole)
-    lines = enumerate(map(json.loads, parts.read_bytes().splitlines()), 1)
+    lines = enumerate(map(line_of, parts.read_bytes().splitlines()), 1)
     read = past_of([read_run(found, seq) for seq, found in lines])
     assert told_of_past(past_of(learning.runs_of(store.opened(parts), len(made)))) == told_of_past(read)
 
@@ -655,5 +655,5 @@ def test_what_is_no_log_is_told_with_its_mend(tmp_path: Path) -> None:
         Memory.of(other)
     broken = tmp_path / "log.jsonl"
     broken.write_text('{"v": 1}\n')
-    with pytest.raises(LedgerError, match=r"log\.jsonl:1: no key 'status'; restore"):
+    with pytest.raises(LedgerError, match=r"log\.jsonl:1: Object missing required field `id`; restore"):
         Memory.of(broken)

@@ -5,18 +5,17 @@ Touches files. What is held is a cache like the rest of the index, but no part o
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import json
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import optiloop
 from optiloop.events import record, retractions, taken_back
-from optiloop.index.store import Index, opened
+from optiloop.index.store import Index, opened, uncollected
 from optiloop.memory.cases import past_of
 from optiloop.memory.facts import Facts, Knob, Way
 from optiloop.memory.insights import Focus, Insight, Learned, insights, learned
@@ -65,7 +64,7 @@ def settle(log: Path, source: Source) -> list[Event]:
 
 def learn(index: Index, now: int, source: Source) -> Learned:
     """What the first `now` experiments teach."""
-    with _uncollected():
+    with uncollected():
         return learned(past_of(runs_of(index, now)), source, retracted=taken_back(index.log))
 
 
@@ -117,20 +116,8 @@ def _facts_of(index: Index, now: int) -> Mapping[int, Facts]:
 
 
 def _all_insights(known: Learned) -> dict[Focus, list[Insight]]:
-    with _uncollected():
+    with uncollected():
         return {focus: insights(known, focus) for focus in Focus}
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Without the collector of cycles: there are none here, and it walks all of it again and again."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()
 
 
 # --- what is held ------------------------------------------------------------------------------------

@@ -7,17 +7,19 @@ in memory: nothing is lost but time.
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 import sqlite3
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from optiloop.errors import LedgerError, UsageError
-from optiloop.memory.runs import Run, read_run
+from optiloop.memory.runs import Line, Run, line_in, line_of, read_run
 from optiloop.memory.words import words_of
 from optiloop.record import VERSION, digest
 
@@ -203,7 +205,7 @@ class Index:
             if self._read_to(file) == file.seek(0, 2):
                 return
             self.connection.execute("BEGIN IMMEDIATE")
-            with self.connection:  # commits, or takes all back
+            with self.connection, uncollected():  # commits, or takes all back
                 start = self._read_to(file)
                 if start is None:
                     self._clear()
@@ -257,24 +259,18 @@ class Index:
 
     def _checked(self, line: bytes, before: _Position) -> Run:
         try:
-            found = json.loads(line)
-            if b"\\ud" in line:  # half of a pair is no text to SQLite
-                found = json.loads(json.dumps(found, ensure_ascii=False).encode("utf-8", "replace"))
-            if found["v"] != VERSION:
-                raise ValueError(f"schema version {found['v']!r}; this optiloop reads {VERSION}")
-            run = read_run(found, before.count + 1)
-        except KeyError as error:
-            raise self._broken(before, f"no key {error}") from None
-        except (TypeError, ValueError, AttributeError, RecursionError) as error:
+            found = _read(line)
+        except (ValueError, RecursionError) as error:
             raise self._broken(before, str(error)) from None
-        if found["previous"] != before.digest:
+        if found.previous != before.digest:
             raise self._broken(before, "the hash chain breaks here: this line or the one before was changed")
-        return run
+        return read_run(found, before.count + 1)
 
     def _broken(self, before: _Position, reason: str) -> LedgerError:
         return LedgerError(f"{self.log}:{before.count + 1}: {reason}; restore the line from a backup")
 
     def _flush(self) -> None:
+        self._pending["fact"].sort(key=itemgetter(0, 1))  # as the table is: a third faster
         for table, rows in self._pending.items():
             self.connection.executemany(_INSERT[table], rows)
             rows.clear()
@@ -335,7 +331,7 @@ class Index:
             known = "SELECT seq, at, id FROM run WHERE status = 'keep' AND id = ?"
             for seq, *place in self.connection.execute(known, (keep,)).fetchall():
                 self.connection.execute("UPDATE run SET until = ? WHERE seq = ?", (run.seq, seq))
-                for knob in read_run(self._line_at(seq, *place), seq).facts.knobs:
+                for knob in read_run(line_in(self._line_at(seq, *place)), seq).facts.knobs:
                     nid = self._name("knob", knob.name)
                     if knob.after is not None and self._settings.get(nid, ("", 0))[0] == knob.after:
                         self._set(nid, knob.before, first=run.seq + 1, known=run.seq)
@@ -356,6 +352,18 @@ class Index:
             self._settings[knob] = (value, first)
 
 
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Without the collector of cycles: there are none here, and it walks all of it again and again."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
 def _lines(file: BinaryIO, offset: int) -> Iterator[tuple[int, bytes]]:
     """The whole lines from an offset on, each with its place and without its newline."""
     file.seek(offset)
@@ -364,6 +372,26 @@ def _lines(file: BinaryIO, offset: int) -> Iterator[tuple[int, bytes]]:
             return
         yield offset, raw[:-1]
         offset += len(raw)
+
+
+def _read(line: bytes) -> Line:
+    """What a line says. Raises ValueError where it is no experiment of this schema."""
+    if b"\\ud" in line:  # half of a pair is no text to SQLite
+        line = json.dumps(json.loads(line), ensure_ascii=False).encode("utf-8", "replace")
+    try:
+        found = line_of(line)
+    except ValueError as error:
+        raise ValueError(_other_schema(line) or str(error)) from None
+    if found.v != VERSION:
+        raise ValueError(_other_schema(line))
+    return found
+
+
+def _other_schema(line: bytes) -> str:
+    """What is to say of a line that another version of the program wrote; empty of this one's."""
+    found = json.loads(line)
+    version = found.get("v", VERSION) if isinstance(found, dict) else VERSION
+    return "" if version == VERSION else f"schema version {version!r}; this optiloop reads {VERSION}"
 
 
 def _run_row(run: Run, at: int) -> tuple[Any, ...]:

@@ -96,7 +96,7 @@ def facts_of(experiment: Experiment) -> Facts:
 
 def of_diff(diff: str, aliases: Mapping[str, str] | None = None) -> Facts:
     """What a unified diff changes. Entities are the knobs, else the functions, that it changes."""
-    return replace(outline_of(diff, aliases), features=_features(*_sides(diff)))
+    return replace(outline_of(diff, aliases), features=_features(*map("\n".join, _sides(diff))))
 
 
 def outline_of(diff: str, aliases: Mapping[str, str] | None = None) -> Facts:
@@ -148,7 +148,7 @@ _TEXT = r"\"[^\"\n]{0,60}\"|'[^'\n]{0,60}'"
 _LITERAL = rf"[-+]?{_DIGITS}(?:[ \t]*\*\*?[ \t]*{_DIGITS})*|True|False|None|true|false|null|{_TEXT}"
 _TYPE = r"(?::[ \t]*[\w.\[\], |]+?(?==))?"
 _VALUE = re.compile(
-    rf"(?:(?<![\w.])(?P<name>[A-Za-z_][\w.-]*)[\"']?[ \t]*{_TYPE}[ \t]*(?:=(?![=])|:(?![=]))"
+    rf"(?:(?<![\w.])(?P<name>[A-Za-z_][\w.-]*+)[\"']?[ \t]*{_TYPE}[ \t]*(?:=(?![=])|:(?![=]))"
     rf"|(?<![\w-])(?P<flag>--?[A-Za-z][\w-]*)[= ])[ \t]*(?P<value>{_LITERAL})(?=[ \t]*(?:[,;)\]}}#\n]|$))",
     re.MULTILINE,
 )
@@ -163,17 +163,15 @@ _TOKEN = re.compile(
 )
 
 
-def _sides(diff: str) -> tuple[str, str]:
+def _sides(diff: str) -> tuple[list[str], list[str]]:
     """The lines that went and those that came, without their marks."""
-    return "\n".join(_WENT.findall(diff)), "\n".join(_CAME.findall(diff))
+    lines = diff.split("\n")
+    went = [line[1:] for line in lines if line[:1] == "-" and line[:4] != "--- "]
+    return went, [line[1:] for line in lines if line[:1] == "+" and line[:4] != "+++ "]
 
 
-_WENT = re.compile(r"^-(?!-- )(.*)", re.MULTILINE)
-_CAME = re.compile(r"^\+(?!\+\+ )(.*)", re.MULTILINE)
-
-
-def _values(lines: str) -> Mapping[str, list[str]]:
-    likely = [line for line in lines.split("\n") if _LIKELY.search(line)]  # half the time, as few lines are
+def _values(lines: Sequence[str]) -> Mapping[str, list[str]]:
+    likely = list(filter(_LIKELY.search, lines))  # half the time, as few lines are
     found: dict[str, list[str]] = {}
     for match in _VALUE.finditer("\n".join(likely)) if likely else ():
         name = match["name"] or match["flag"].lstrip("-")

@@ -1,6 +1,6 @@
 """One line of the log as evidence: what was tried, how clearly it helped, and what it changed. Pure.
 
-Lines are read as plain JSON: a log of 100,000 is read in seconds, and nobody wants their samples here.
+Of a line only what is needed is decoded: a log of 100,000 is read in seconds.
 """
 
 from __future__ import annotations
@@ -9,6 +9,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct, convert
+from msgspec.json import Decoder
 
 from optiloop.decide import NEAR_MISSES
 from optiloop.memory.entities import aliases_of
@@ -19,6 +22,58 @@ from optiloop.untrusted import plain_line
 
 OPEN = (*NEAR_MISSES, "equal", "declined", "the champion's own level moved")
 """How the reasons of discards begin that say nothing against the change."""
+
+
+class _Sample(Struct):
+    values: dict[str, float]
+
+
+class _Pair(Struct):
+    champion: _Sample
+    candidate: _Sample
+
+
+class _Rule(Struct):
+    compare: str
+
+
+class _Measured(Struct):
+    pairs: list[_Pair]
+    rule: _Rule | None = None
+
+
+class _Interval(Struct):
+    low: float | None
+    high: float | None
+
+
+class Line(Struct):
+    """What a run is read from: of a log line's JSON the keys that are evidence, and nothing of the rest."""
+
+    v: int
+    id: str
+    time: str
+    status: Status
+    reason: str
+    effect: float | None
+    interval: _Interval | None
+    origin: str
+    family: str
+    hypothesis: str
+    tags: list[str]
+    diff: str
+    measurement: _Measured | None
+    previous: str
+
+
+line_of = Decoder(Line).decode
+"""A log line's bytes as a Line. Raises ValueError where they are none."""
+
+
+def line_in(found: Mapping[str, Any]) -> Line:
+    """The same of JSON that was read already."""
+    return convert(found, Line)
+
 
 Z95 = 1.96
 """Half the width of a 95 % interval in standard errors."""
@@ -65,30 +120,30 @@ class Run:
         return self.family or self.hypothesis[:80]
 
 
-def read_run(found: Mapping[str, Any], seq: int) -> Run:
-    """Read a log line's JSON. Raises KeyError, TypeError or ValueError where it is no experiment."""
-    status, tags, measured = Status(found["status"]), found["tags"], found["measurement"]
-    champion, value, pairs = _levels(measured)
-    ratio = _by_ratio(measured)
-    effect, hypothesis = found["effect"], plain_line(found["hypothesis"])
+def read_run(line: Line, seq: int) -> Run:
+    """The `seq`-th line of a log as evidence."""
+    tags, measured = line.tags, line.measurement
+    values = _values(measured)
+    ratio = measured is None or measured.rule is None or measured.rule.compare == Compare.RATIO
+    hypothesis = plain_line(line.hypothesis)
     return Run(
         seq=seq,
-        id=found["id"],
-        time=found["time"],
-        status=status,
-        verdict=None if DEMOTION in tags else verdict_of(status, found["reason"]),
-        effect=effect,
-        gain=_gain(effect, ratio),
-        error=_error(pairs, found["interval"], ratio),
+        id=line.id,
+        time=line.time,
+        status=line.status,
+        verdict=None if DEMOTION in tags else verdict_of(line.status, line.reason),
+        effect=line.effect,
+        gain=_gain(line.effect, ratio),
+        error=_error(values, line.interval, ratio),
         by_ratio=ratio,
-        champion=champion,
-        value=value,
-        family=found["family"],
-        origin=found["origin"],
+        champion=_middle([old for old, _ in values]) if values else None,
+        value=_middle([new for _, new in values]) if values else None,
+        family=line.family,
+        origin=line.origin,
         hypothesis=hypothesis,
-        reason=plain_line(found["reason"], 200),
-        taken=tuple(tag.removeprefix(TAKES_BACK) for tag in tags if tag.startswith(TAKES_BACK)),
-        facts=_outline(found["diff"], hypothesis, tags),
+        reason=plain_line(line.reason, 200),
+        taken=tuple([tag.removeprefix(TAKES_BACK) for tag in tags if tag.startswith(TAKES_BACK)]),
+        facts=_outline(line.diff, hypothesis, tags),
     )
 
 
@@ -111,7 +166,7 @@ def run_of(experiment: Experiment, seq: int) -> Run:
         verdict=None if DEMOTION in tags else verdict_of(experiment.status, experiment.reason),
         effect=experiment.effect,
         gain=_gain(experiment.effect, ratio),
-        error=_error(values, {"low": ends.low, "high": ends.high} if ends and finite else None, ratio),
+        error=_error(values, _Interval(ends.low, ends.high) if ends and finite else None, ratio),
         by_ratio=ratio,
         champion=_middle([old for old, _ in values]) if values else None,
         value=_middle([new for _, new in values]) if values else None,
@@ -138,28 +193,18 @@ def verdict_of(status: Status, reason: str) -> int | None:
     return 0 if reason in UNANSWERED or (status is Status.DISCARD and reason.startswith(OPEN)) else -1
 
 
-def _by_ratio(measured: Mapping[str, Any] | None) -> bool:
-    rule = (measured or {}).get("rule")
-    return rule is None or rule["compare"] == Compare.RATIO
-
-
 def _gain(effect: float | None, ratio: bool) -> float | None:
     if effect is None or not ratio:
         return effect
     return math.log(effect) if effect > 0 else None
 
 
-def _levels(
-    measured: Mapping[str, Any] | None,
-) -> tuple[float | None, float | None, Sequence[tuple[float, float]]]:
-    """The metric of champion and candidate (medians), and of each pair: the first of a sample's values."""
-    pairs = measured["pairs"] if measured else ()
-    name = next(iter(pairs[0]["champion"]["values"]), "") if pairs else ""
-    both = [(pair["champion"]["values"], pair["candidate"]["values"]) for pair in pairs]
-    values = [(old[name], new[name]) for old, new in both if name in old and name in new]
-    if not values:
-        return None, None, ()
-    return _middle([old for old, _ in values]), _middle([new for _, new in values]), values
+def _values(measured: _Measured | None) -> Sequence[tuple[float, float]]:
+    """The metric of champion and candidate in each pair: the first of a sample's values."""
+    pairs = measured.pairs if measured else ()
+    name = next(iter(pairs[0].champion.values), "") if pairs else ""
+    both = [(pair.champion.values, pair.candidate.values) for pair in pairs]
+    return [(old[name], new[name]) for old, new in both if name in old and name in new]
 
 
 def _middle(values: Sequence[float]) -> float:
@@ -167,15 +212,13 @@ def _middle(values: Sequence[float]) -> float:
     return ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2
 
 
-def _error(
-    pairs: Sequence[tuple[float, float]], interval: Mapping[str, Any] | None, ratio: bool
-) -> float | None:
+def _error(pairs: Sequence[tuple[float, float]], interval: _Interval | None, ratio: bool) -> float | None:
     """The gain's standard error: from two pairs or more, else from the interval; None where nothing tells."""
     if len(pairs) > 1 and (not ratio or min(map(min, pairs)) > 0):
         gains = [math.log(old / new) if ratio else old - new for old, new in pairs]
         size, mean = len(gains), sum(gains) / len(gains)
         return math.sqrt(sum([(gain - mean) ** 2 for gain in gains]) / (size - 1) / size)
-    low, high = (interval or {}).get("low"), (interval or {}).get("high")
+    low, high = (interval.low, interval.high) if interval else (None, None)
     if low is None or high is None or (ratio and low <= 0):
         return None
-    return float((math.log(high / low) if ratio else high - low) / 2 / Z95)
+    return (math.log(high / low) if ratio else high - low) / 2 / Z95
