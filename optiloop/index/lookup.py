@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import difflib
 import json
-import operator
 import re
-from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
 from typing import Any
 
 from optiloop.errors import UsageError
@@ -77,9 +75,16 @@ def named(index: Index, name: str) -> tuple[int, ...]:
 
 def seqs(index: Index, want: Wanted, now: int) -> dict[int, int | None]:
     """The runs that fit, oldest first, each with its verdict when it ended."""
-    groups = [_fitting(index, names, want, now) for names in want.names]
-    common = reduce(operator.and_, (group.keys() for group in groups))
-    return {seq: groups[0][seq] for seq in sorted(common)}
+    found = fitting(index, want, now)
+    return {seq: found[seq] for seq in sorted(found)}
+
+
+def fitting(index: Index, want: Wanted, now: int) -> Mapping[int, int | None]:
+    """The same in no order, in half the time."""
+    first, *others = [_of_names(index, names, want, now) for names in want.names]
+    for other in others:
+        first = {seq: verdict for seq, verdict in first.items() if seq in other}
+    return first
 
 
 def in_force(index: Index, want: Wanted, now: int) -> Spans:
@@ -113,10 +118,10 @@ def merged(spans: Iterable[tuple[Any, ...]]) -> Spans:
     return found
 
 
-def within(seq: int, spans: Spans) -> bool:
-    """Whether a run lies in one of them."""
-    at = bisect_right(spans, seq, key=lambda span: span[0]) - 1
-    return at >= 0 and seq <= spans[at][1]
+def within(runs: Sequence[int], spans: Spans) -> Iterator[int]:
+    """Those of some runs, given in their order, that lie in one of the spans."""
+    for first, last in spans:
+        yield from runs[bisect_left(runs, first) : bisect_right(runs, last)]
 
 
 def knobs_of(index: Index, names: Sequence[int]) -> list[int]:
@@ -151,18 +156,20 @@ def _spoken(index: Index, text: str) -> tuple[tuple[tuple[int, ...], ...], Way |
     return tuple(groups), last or (ways[0] if ways else None)
 
 
-def _fitting(index: Index, names: Sequence[int], want: Wanted, now: int) -> dict[int, int | None]:
+def _of_names(index: Index, names: Sequence[int], want: Wanted, now: int) -> dict[int, int | None]:
     """Runs with one of these names. A place or a family has no way, and no value."""
     if want.test:
         rows = index.rows(
-            f"SELECT seq, verdict, after {_OF_NAMES} AND after IS NOT NULL", json.dumps(names), now
+            f"SELECT seq, verdict, after {_FROM_NAMES} AND after IS NOT NULL", json.dumps(names), now
         )
         return {seq: verdict for seq, verdict, after in rows if fits(after, want.test, want.value)}
     if want.way is None:
-        return dict(index.rows(f"SELECT seq, verdict {_OF_NAMES}", json.dumps(names), now))
-    moved = index.rows(f"SELECT seq, verdict {_OF_NAMES} AND way = ?", json.dumps(names), now, str(want.way))
+        return dict(index.rows(f"SELECT seq, verdict {_FROM_NAMES}", json.dumps(names), now))
+    moved = index.rows(
+        f"SELECT seq, verdict {_FROM_NAMES} AND way = ?", json.dumps(names), now, str(want.way)
+    )
     fixed = index.rows(
-        f"SELECT seq, verdict {_OF_NAMES}"
+        f"SELECT seq, verdict {_FROM_NAMES}"
         " AND name IN (SELECT nid FROM name WHERE kind IN ('place', 'family'))",
         json.dumps(names),
         now,
@@ -170,7 +177,7 @@ def _fitting(index: Index, names: Sequence[int], want: Wanted, now: int) -> dict
     return dict([*moved, *fixed])
 
 
-_OF_NAMES = "FROM fact WHERE name IN (SELECT value FROM json_each(?)) AND seq <= ?"
+_FROM_NAMES = "FROM fact WHERE name IN (SELECT value FROM json_each(?)) AND seq <= ?"
 
 
 def _nearest(index: Index, text: str) -> str:

@@ -20,7 +20,7 @@ from typing import Any
 from optiloop.definitions import definitions
 from optiloop.errors import UsageError
 from optiloop.index.learning import insights_of
-from optiloop.index.lookup import Wanted, in_force, knobs_of, named, seqs, wanted, within
+from optiloop.index.lookup import Wanted, fitting, in_force, knobs_of, named, seqs, wanted, within
 from optiloop.index.store import Index, opened
 from optiloop.memory.facts import OPPOSITE, Facts, Way, fits, of_diff, of_text, outline_of
 from optiloop.memory.insights import Focus
@@ -142,7 +142,7 @@ class Memory:
         found = seqs(self.index, wanted(self.index, kind), self.now)
         for condition in conditions:
             spans = in_force(self.index, wanted(self.index, condition), self.now)
-            found = {seq: verdict for seq, verdict in found.items() if within(seq, spans)}
+            found = {seq: found[seq] for seq in within(list(found), spans)}
         verdicts = self.verdicts(found)
         good = [seq for seq, verdict in verdicts.items() if verdict == 1]
         counts = _counts(verdicts.values())
@@ -210,7 +210,7 @@ class Memory:
             chosen,
             self.now,
         )
-        failed = {seq for seq, verdict in seqs(self.index, want, self.now).items() if verdict == -1}
+        failed = {seq for seq, verdict in fitting(self.index, want, self.now).items() if verdict == -1}
         since = {seq for seq in failed if seq > (last or 0)}
         current = {nid: value for nid, _, value in self._settings(self.now + 1)}
         for nid in set(knobs_of(self.index, json.loads(chosen))) & current.keys():  # back at that value
