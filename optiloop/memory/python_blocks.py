@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Sequence
 
-from optiloop.memory.python_names import NODE_FIELDS
+from optiloop.memory.python_names import NODE_FIELDS, walk
 
 Block = list[ast.stmt]
 _Leaves = (ast.Return, ast.Raise, ast.Continue, ast.Break)
@@ -41,7 +41,7 @@ def _without_else(node: ast.For | ast.While) -> ast.stmt:
 
 
 def _breaks(body: Sequence[ast.stmt]) -> bool:
-    return any(isinstance(node, ast.Break) for statement in body for node in ast.walk(statement))
+    return any(isinstance(node, ast.Break) for statement in body for node in walk(statement))
 
 
 def _does_nothing(node: ast.stmt) -> bool:
@@ -80,7 +80,7 @@ def _do_not_meet(names: Sequence[str], values: Sequence[ast.expr]) -> bool:
     return all(can_move(value) and not isinstance(value, ast.Starred) for value in values) and not any(
         isinstance(node, ast.Name) and node.id in names[:place]
         for place, value in enumerate(values)
-        for node in ast.walk(value)
+        for node in walk(value)
     )
 
 
@@ -278,5 +278,5 @@ def put_in_place(node: ast.AST, old: ast.AST, new: ast.AST) -> None:
 def can_move(value: ast.expr) -> bool:
     """Whether an expression binds nothing and does not suspend the function."""
     return not any(
-        isinstance(node, ast.NamedExpr | ast.Await | ast.Yield | ast.YieldFrom) for node in ast.walk(value)
+        isinstance(node, ast.NamedExpr | ast.Await | ast.Yield | ast.YieldFrom) for node in walk(value)
     )

@@ -29,6 +29,8 @@ from optiloop.memory.python_names import (
     imported_names,
     is_literal,
     meanings,
+    parts_of,
+    walk,
 )
 
 _STEADY_MODULES = PLAIN_MODULES | {"numpy"}
@@ -157,7 +159,7 @@ class _Frame:
         rebound: set[str] = set()
         values: dict[str, ast.expr] = {}
         for root in self.body:
-            for node in ast.walk(root):
+            for node in walk(root):
                 if isinstance(node, ast.Name):
                     counts[node.id] += 1
                     if not isinstance(node.ctx, ast.Load):
@@ -183,7 +185,7 @@ class _Frame:
     def _is_watched(self) -> bool:
         watched = ast.Try | ast.With | ast.AsyncWith | ast.Lambda | ast.FunctionDef | ast.AsyncFunctionDef
         kinds = (watched, getattr(ast, "TryStar", ast.Try))
-        return any(isinstance(node, kinds) for root in self.body for node in ast.walk(root))
+        return any(isinstance(node, kinds) for root in self.body for node in walk(root))
 
     def is_steady(self, name: str) -> bool:
         return name in self.locals and name not in self._counts[1]
@@ -550,7 +552,7 @@ def _own_nodes(body: Iterable[ast.AST]) -> Iterator[ast.AST]:
         if isinstance(node, ast.comprehension):
             stack += [node.iter, *node.ifs]
         elif not isinstance(node, _OPENS_SCOPE):
-            stack.extend(ast.iter_child_nodes(node))
+            stack += parts_of(node)
 
 
 @dataclass(frozen=True)
