@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import io
 import json as json_module
-import math
 import os
 import signal
 import sys
@@ -29,11 +28,9 @@ from click.shell_completion import CompletionItem
 
 from optiloop import __version__
 from optiloop.errors import (
-    AllowanceError,
     LedgerError,
     OptiloopError,
     ProposerError,
-    ProposerGoneError,
     TargetError,
     UsageError,
     WorkspaceError,
@@ -42,7 +39,7 @@ from optiloop.index.questions import QUESTIONS, STATE, TEXT, Question
 
 if TYPE_CHECKING:
     from optiloop.index.store import Index
-    from optiloop.live import Style, View
+    from optiloop.live import Style
     from optiloop.loop import Engine
     from optiloop.model import Experiment, Proposal, Target
     from optiloop.proposers.llm.focus import Kind
@@ -1120,80 +1117,16 @@ def _style(proposer: str, *, as_json: bool) -> Style:
 
 def _campaign(engine: Engine, limits: Limits, style: Style) -> str:
     """Run cycles up to the first limit, then the closing claim. Returns why the proposer gave up, or ''."""
+    from optiloop.campaign import Run
     from optiloop.live import opened
 
-    started = time.monotonic()
+    run = Run(engine, limits)
     with opened(style, engine, limits) as view:
-        baseline = engine.prepare()
-        view.baseline(baseline.value)
-        done, why, gave_up = _cycles(engine, limits, view, baseline.value, started=started)
-        engine.judge.deadline = _deadline(engine, limits, started, share=1.0)
-        _take_back(engine, view)
-        if engine.claim_due():
-            engine.claim()
-        if done:
-            engine.settle()
-    _echo_err(f"ended after {done} experiment{'' if done == 1 else 's'}: {why}")
-    return why if gave_up else ""
-
-
-def _take_back(engine: Engine, view: View) -> None:
-    """Measure the keeps that are due again, and show what is taken back."""
-    from optiloop.recheck import rechecks
-
-    for experiment in rechecks(engine):
-        view.experiment(experiment)
-
-
-def _deadline(engine: Engine, limits: Limits, started: float, *, share: float, reserve: float = 0.0) -> float:
-    """When measuring must end, so that the closing claim fits into `share` of the run's time at most."""
-    if limits.seconds is None:
-        return math.inf
-    return started + limits.seconds - min(engine.claim_seconds() + reserve, limits.seconds * share)
-
-
-def _cycles(
-    engine: Engine, limits: Limits, view: View, baseline: float, *, started: float
-) -> tuple[int, str, bool]:
-    """Run cycles up to the first limit: how many, why no more, and whether the proposer gave up."""
-    from optiloop.model import Cost
-    from optiloop.recheck import due, recheck_seconds
-    from optiloop.stopping import BARREN, Progress, allowance, stop_reason
-
-    done, spent = 0, Cost()
-    while True:
-        history = engine.history()
-        reserve = engine.claim_seconds() + recheck_seconds(engine)
-        progress = Progress(
-            cycles=done,
-            seconds=time.monotonic() - started,
-            usd=spent.usd,
-            tokens=spent.tokens,
-            champion=baseline if history.kept is None else history.kept,
-            since_keep=min(history.since_keep, done),
-            reserve=reserve,
-        )
-        if why := stop_reason(limits, progress):
-            return done, why, False
-        if engine.holdout_spent():
-            return done, "the hold-out has given all its answers, and nothing is kept without it", False
-        if min(history.barren, done) >= BARREN:
-            return done, f"the proposer gave up: {history.latest(1)[0].reason}", True
-        engine.judge.deadline = _deadline(engine, limits, started, share=0.5, reserve=recheck_seconds(engine))
-        engine.allowance = allowance(limits, progress)
-        try:
-            experiment = engine.cycle()
-        except AllowanceError as error:
-            return done, str(error), False
-        except ProposerGoneError as error:
-            return done, str(error), True
-        if experiment is None:
-            engine.exhausted()
-            return done, "nothing is left to try", False
-        done, spent = done + 1, spent + experiment.cost
-        view.experiment(experiment)
-        if experiment.commit and len(due(engine)) >= engine.target.policy.recheck:
-            _take_back(engine, view)
+        view.baseline(engine.prepare().value)
+        for experiment in run:
+            view.experiment(experiment)
+    _echo_err(f"ended after {run.done} experiment{'' if run.done == 1 else 's'}: {run.why}")
+    return run.why if run.gave_up else ""
 
 
 @contextmanager

@@ -57,7 +57,7 @@ from optiloop.model import (
 from optiloop.parsers import MetricError, metric_line
 from optiloop.record import RecordError, decode, encode
 from optiloop.redact import redactor
-from optiloop.sandbox import Sandbox, last_line, private_folder
+from optiloop.sandbox import Runner, Sandbox, last_line, private_folder
 from optiloop.sandbox.probe import AUTO, choose
 from optiloop.state import Calibration, State
 from optiloop.untrusted import fenced, plain_line, unseen
@@ -84,7 +84,8 @@ class Engine:
     """Runs experiments on one target with one proposer. Make it with `Engine.opened`.
 
     `seed` makes proposers that draw lots repeatable. `review` is asked before a novel proposal is run;
-    a proposal it declines is logged as a discard. `sandbox` demands a level, `auto` takes the best there is.
+    a proposal it declines is logged as a discard. `sandbox` demands a level, `auto` takes the best there is;
+    or it is what runs the target's commands.
     `elsewhere` is what other targets' logs say of proposers' ideas (`optiloop.records`). `mode` says which
     proposals the run is for.
     """
@@ -97,7 +98,7 @@ class Engine:
         *,
         seed: int = 0,
         review: Callable[[Proposal, str], bool] | None = None,
-        sandbox: str = AUTO,
+        sandbox: str | Runner = AUTO,
         elsewhere: Mapping[tuple[str, str], Spent] | None = None,
         mode: Mode = Mode.EXPLOIT,
     ) -> None:
@@ -117,7 +118,11 @@ class Engine:
         )
         self.ledger = Ledger(place.home / "experiments.jsonl")
         self.state = State(place.home)
-        self.sandbox = Sandbox.of(target, choose(sandbox), secret=(place.home.parent,))
+        self.sandbox: Runner = (
+            Sandbox.of(target, choose(sandbox), secret=(place.home.parent,))
+            if isinstance(sandbox, str)
+            else sandbox
+        )
         self.judge = Judge(
             target,
             self.workspace.scratch,
@@ -145,7 +150,7 @@ class Engine:
         seed: int = 0,
         fresh: bool = False,
         review: Callable[[Proposal, str], bool] | None = None,
-        sandbox: str = AUTO,
+        sandbox: str | Runner = AUTO,
         elsewhere: Mapping[tuple[str, str], Spent] | None = None,
         mode: Mode = Mode.EXPLOIT,
     ) -> Iterator[Engine]:
@@ -631,7 +636,7 @@ def _shown(path: Path) -> str:
         raise TargetError(f"{path.name}: context file: {error.strerror}") from None
 
 
-def _judge_digest(target: Target, sandbox: Sandbox) -> str:
+def _judge_digest(target: Target, sandbox: Runner) -> str:
     """What a baseline's number depends on beside its code: judge, sandbox, interpreter and machine."""
     words = (
         sandbox.level,

@@ -52,7 +52,7 @@ from optiloop.model import (
     Verdict,
 )
 from optiloop.parsers import MetricError, metric_line, parse, partial_lines
-from optiloop.sandbox import Outcome, Sandbox, private_folder, shown
+from optiloop.sandbox import Outcome, Runner, Sandbox, private_folder, shown
 from optiloop.stats import median_interval, robust_scale
 
 SEED = "OPTILOOP_SEED"
@@ -110,7 +110,7 @@ class Judge:
     census: Mapping[str, int] = field(default_factory=dict)
     """How many tests each gate passed on the baseline, by name: no candidate may pass fewer."""
     artifacts: dict[str, str] = field(default_factory=dict)
-    sandbox: Sandbox = field(default_factory=Sandbox)
+    sandbox: Runner = field(default_factory=Sandbox)
     trees: tuple[Path, ...] = ()
     """The folders that a command may write to, each whole: the one that holds its working folder."""
     leftovers: dict[Path, str] = field(default_factory=dict)

@@ -34,7 +34,8 @@ ROWS = (
     ("stopping",),
     ("loop",),
     ("live", "again", "apply", "contest", "recheck", "scaffold", "scan", "scaling"),
-    ("verify", "imports"),
+    ("verify", "imports", "campaign"),
+    ("callables",),
     ("testing",),
     ("cli",),
     ("__main__",),
@@ -76,6 +77,7 @@ WORLD = {
 WORLD |= {"urllib", "http", "asyncio", "multiprocessing", "fcntl", "select", "selectors", "uuid"}
 
 BROAD = {
+    "callables._called": "a user's function may raise anything",
     "bench.worker.serve": "the candidate's function may raise anything: that is its answer",
     "parsers._plugin_faults": "a plug-in's parser may raise anything",
     "proposers._made": "a plug-in's proposer may raise anything when made",

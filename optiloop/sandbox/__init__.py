@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import Protocol
 
 from optiloop.errors import TargetError, WorkspaceError
 from optiloop.model import Command, Confinement, Seconds, Target
@@ -23,10 +24,41 @@ from optiloop.sandbox.outcome import Outcome
 from optiloop.sandbox.removal import remove_tree
 from optiloop.sandbox.watch import Running, watched
 
-__all__ = ["Outcome", "Sandbox", "argv", "environment", "last_line", "private_folder", "run", "shown"]
+__all__ = [
+    "Outcome",
+    "Runner",
+    "Sandbox",
+    "argv",
+    "environment",
+    "last_line",
+    "private_folder",
+    "run",
+    "shown",
+]
 
 _OUR_OWN_LIMITS = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 """Why a command may fail to start that says nothing about the command."""
+
+
+class Runner(Protocol):
+    """What runs a target's commands: a `Sandbox`, or what stands in for one."""
+
+    @property
+    def level(self) -> str:
+        """How much it holds a command to; stands in each line of the log."""
+
+    def run(
+        self,
+        command: Command,
+        cwd: Path,
+        *,
+        private: Path,
+        tree: Path | None = None,
+        env: Mapping[str, str] | None = None,
+        shown_too: tuple[Path, ...] = (),
+        watch: Callable[[str], str] | None = None,
+    ) -> Outcome:
+        """Run a command in `cwd` to its end or its limit; see `Sandbox.run`."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,93 @@
+"""One run of a target: cycles up to the first limit, the keeps measured again, the closing claim. Effect."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from optiloop.errors import AllowanceError, ProposerGoneError
+from optiloop.loop import Engine
+from optiloop.model import Cost, Experiment
+from optiloop.recheck import due, recheck_seconds, rechecks
+from optiloop.stopping import BARREN, Limits, Progress, allowance, stop_reason
+
+
+@dataclass
+class Run:
+    """A run, to be iterated once: yields each experiment when its line is in the log.
+
+    Afterwards `done` is how many there were, keeps that were taken back not counted, `why` says why no more,
+    and `gave_up` whether it was the proposer. Raises TargetError where the baseline cannot be judged.
+    """
+
+    engine: Engine
+    limits: Limits = field(default_factory=Limits)
+    done: int = 0
+    why: str = ""
+    gave_up: bool = False
+    _spent: Cost = field(default_factory=Cost)
+    _started: float = field(default_factory=time.monotonic)
+
+    def __iter__(self) -> Iterator[Experiment]:
+        engine = self.engine
+        baseline = engine.prepare().value
+        while not self._ended(baseline):
+            experiment = self._cycle()
+            if experiment is None:
+                break
+            yield experiment
+            if experiment.commit and len(due(engine)) >= engine.target.policy.recheck:
+                yield from rechecks(engine)
+        engine.judge.deadline = self._deadline(share=1.0)
+        yield from rechecks(engine)
+        if engine.claim_due():
+            engine.claim()
+        if self.done:
+            engine.settle()
+
+    def _ended(self, baseline: float) -> bool:
+        """Whether a limit is reached; else the engine knows what is left of each."""
+        history = self.engine.history()
+        progress = Progress(
+            cycles=self.done,
+            seconds=time.monotonic() - self._started,
+            usd=self._spent.usd,
+            tokens=self._spent.tokens,
+            champion=baseline if history.kept is None else history.kept,
+            since_keep=min(history.since_keep, self.done),
+            reserve=self.engine.claim_seconds() + recheck_seconds(self.engine),
+        )
+        self.why = stop_reason(self.limits, progress) or ""
+        if not self.why and self.engine.holdout_spent():
+            self.why = "the hold-out has given all its answers, and nothing is kept without it"
+        if not self.why and min(history.barren, self.done) >= BARREN:
+            self.why, self.gave_up = f"the proposer gave up: {history.latest(1)[0].reason}", True
+        self.engine.judge.deadline = self._deadline(share=0.5, reserve=recheck_seconds(self.engine))
+        self.engine.allowance = allowance(self.limits, progress)
+        return bool(self.why)
+
+    def _cycle(self) -> Experiment | None:
+        """The next experiment; None where there is none, and `why` says so."""
+        try:
+            experiment = self.engine.cycle()
+        except AllowanceError as error:
+            self.why = str(error)
+            return None
+        except ProposerGoneError as error:
+            self.why, self.gave_up = str(error), True
+            return None
+        if experiment is None:
+            self.engine.exhausted()
+            self.why = "nothing is left to try"
+            return None
+        self.done, self._spent = self.done + 1, self._spent + experiment.cost
+        return experiment
+
+    def _deadline(self, *, share: float, reserve: float = 0.0) -> float:
+        """When measuring must end, so that the closing claim fits into `share` of the run's time at most."""
+        if self.limits.seconds is None:
+            return math.inf
+        closing = min(self.engine.claim_seconds() + reserve, self.limits.seconds * share)
+        return self._started + self.limits.seconds - closing
