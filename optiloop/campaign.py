@@ -6,32 +6,43 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from optiloop import steering
 from optiloop.errors import AllowanceError, ProposerGoneError
 from optiloop.loop import Engine
-from optiloop.model import Cost, Experiment
+from optiloop.memory.history import is_unanswered
+from optiloop.model import Cost, Experiment, Status
 from optiloop.recheck import due, recheck_seconds, rechecks
 from optiloop.stopping import BARREN, Limits, Progress, allowance, stop_reason
+
+LOOK_SECONDS = 0.2
+"""Between two looks whether a pause is over."""
 
 
 @dataclass
 class Run:
     """A run, to be iterated once: yields each experiment when its line is in the log.
 
-    Afterwards `done` is how many there were, keeps that were taken back not counted, `why` says why no more,
-    and `gave_up` whether it was the proposer. Raises TargetError where the baseline cannot be judged.
+    A pause that was asked for before it began is over. Afterwards `done` is how many experiments there were
+    (keeps that were taken back not counted), and `decided` how many of them had a verdict on their change.
+    `why` says why no more; `gave_up` whether it was the proposer, `cut` whether it was a limit.
+    Raises TargetError where the baseline cannot be judged.
     """
 
     engine: Engine
     limits: Limits = field(default_factory=Limits)
     done: int = 0
+    decided: int = 0
     why: str = ""
     gave_up: bool = False
+    cut: bool = False
     _spent: Cost = field(default_factory=Cost)
     _started: float = field(default_factory=time.monotonic)
 
     def __iter__(self) -> Iterator[Experiment]:
         engine = self.engine
+        steering.resume(self._home)
         baseline = engine.prepare().value
         while not self._ended(baseline):
             experiment = self._cycle()
@@ -47,8 +58,21 @@ class Run:
         if self.done:
             engine.settle()
 
+    @property
+    def _home(self) -> Path:
+        return self.engine.ledger.path.parent
+
+    def _wait(self) -> None:
+        """Do nothing while the user wants a pause, which no time limit counts."""
+        since = time.monotonic()
+        while steering.read(self._home).paused:
+            self.engine.judge.phase = "paused; `optiloop resume` goes on"
+            time.sleep(LOOK_SECONDS)
+        self._started += time.monotonic() - since
+
     def _ended(self, baseline: float) -> bool:
         """Whether a limit is reached; else the engine knows what is left of each."""
+        self._wait()
         history = self.engine.history()
         progress = Progress(
             cycles=self.done,
@@ -60,6 +84,7 @@ class Run:
             reserve=self.engine.claim_seconds() + recheck_seconds(self.engine),
         )
         self.why = stop_reason(self.limits, progress) or ""
+        self.cut = bool(self.why)
         if not self.why and self.engine.holdout_spent():
             self.why = "the hold-out has given all its answers, and nothing is kept without it"
         if not self.why and min(history.barren, self.done) >= BARREN:
@@ -83,6 +108,7 @@ class Run:
             self.why = "nothing is left to try"
             return None
         self.done, self._spent = self.done + 1, self._spent + experiment.cost
+        self.decided += experiment.status is not Status.NO_PROPOSAL and not is_unanswered(experiment.reason)
         return experiment
 
     def _deadline(self, *, share: float, reserve: float = 0.0) -> float:

@@ -32,16 +32,19 @@ from optiloop.errors import (
     OptiloopError,
     ProposerError,
     TargetError,
+    UndecidedError,
     UsageError,
     WorkspaceError,
 )
 from optiloop.index.questions import QUESTIONS, STATE, TEXT, Question
 
 if TYPE_CHECKING:
+    from optiloop.campaign import Run
     from optiloop.index.store import Index
     from optiloop.live import Style
     from optiloop.loop import Engine
     from optiloop.model import Experiment, Proposal, Target
+    from optiloop.notify import Notice
     from optiloop.proposers.llm.focus import Kind
     from optiloop.report import Campaign
     from optiloop.stopping import Limits
@@ -165,7 +168,7 @@ class _InOrder(click.Group):
     )
     + "\n\n\b\nExit codes:\n"
     "  0 done, 2 wrong call, 3 the target cannot judge its own baseline, 4 the proposer gave up,\n"
-    "  5 git, disk or lock, 6 broken log, 130 interrupted",
+    "  5 git, disk or lock, 6 broken log, 7 nothing decided in time (--ci), 130 interrupted",
 )
 @click.version_option(__version__, prog_name="optiloop")
 def cli() -> None:
@@ -180,6 +183,8 @@ def cli() -> None:
         "optiloop run my_target --proposer replay:candidates.jsonl --json",
         "optiloop run my_target --until 'size_bytes <= 1000'",
         "optiloop run my_target --learn-from ../other_project    order ideas by their record there, too",
+        "optiloop run my_target --notify 'notify-send \"$OPTILOOP_MESSAGE\"'",
+        "optiloop run my_target --ci --time 50m --sandbox bwrap  in a nightly job (docs/ci.md)",
     ),
 )
 @target_argument
@@ -197,6 +202,15 @@ def cli() -> None:
 @learn_option
 @sandbox_option
 @fresh_option
+@click.option(
+    "--notify",
+    default="",
+    metavar="COMMAND",
+    help="Run this at the first keep, on trouble and at the end; OPTILOOP_MESSAGE says what.",
+)
+@click.option(
+    "--ci", is_flag=True, help="Plain lines, the job's summary and outputs, exit code 7 if undecided."
+)
 @json_option
 def run(
     target: str,
@@ -212,6 +226,8 @@ def run(
     learn_from: tuple[Path, ...],
     sandbox: str,
     fresh: bool,
+    notify: str,
+    ci: bool,
     as_json: bool,
 ) -> None:
     """Run experiments on TARGET, keep what is proven better, and measure the result afresh.
@@ -227,13 +243,24 @@ def run(
     except ValueError as error:
         raise UsageError(f"--until: {error}") from None
     limits = Limits(cycles, seconds or found.budget.run, usd, tokens, goal, plateau)
-    with _opened(
-        found, proposer, seed=seed, fresh=fresh, sandbox=sandbox, learn_from=learn_from, mode=mode
-    ) as engine:
-        gave_up = _campaign(engine, limits, _style(proposer, as_json=as_json))
-    _print_result(_read(found), as_json=as_json)
-    if gave_up:
-        raise ProposerError(gave_up)
+    style = _style(proposer, as_json=as_json, plain=ci)
+    with (
+        _noticed(notify, found) as notice,
+        _opened(
+            found, proposer, seed=seed, fresh=fresh, sandbox=sandbox, learn_from=learn_from, mode=mode
+        ) as engine,
+    ):
+        done = _campaign(engine, limits, style, notice)
+    campaign = _read(found)
+    if ci:
+        from optiloop.ci import report_to_ci
+
+        report_to_ci(campaign)
+    _print_result(campaign, as_json=as_json)
+    if done.gave_up:
+        raise ProposerError(done.why)
+    if ci and done.cut and not done.decided:
+        raise UndecidedError(f"{done.why}, and no experiment was decided; give it a longer budget")
 
 
 @cli.command(
@@ -276,6 +303,84 @@ def step(
         _echo_err("nothing is left to try")
     else:
         click.echo(_json(experiment) if as_json else one_line(number + 1, experiment))
+
+
+@cli.command(
+    short_help="Follow a loop that runs in another terminal.",
+    epilog=_examples("optiloop watch my_target", "optiloop watch my_target --json | jq .status"),
+)
+@target_argument
+@json_option
+def watch(target: str, as_json: bool) -> None:
+    """Follow TARGET's loop, which another terminal runs, until it ends; then say where it stands.
+
+    Reads the disk only: it may be ended and begun again at any time, and disturbs nobody.
+    """
+    from optiloop.live import opened
+    from optiloop.stopping import Limits
+    from optiloop.watch import watched
+
+    found = _find(target)
+    seen = watched(found)
+    earlier = _read(found)
+    with _interruptible(), opened(_style("", as_json=as_json), seen, Limits()) as view:
+        if earlier.baseline is not None:
+            view.baseline(earlier.baseline.value)
+        for number, experiment in enumerate(seen.experiments(), 1):
+            if number > len(earlier.experiments):
+                view.experiment(experiment)
+    _echo_err(seen.phase)
+    if not as_json:
+        _print_result(_read(found), as_json=False)
+
+
+@cli.command(epilog=_examples("optiloop pause my_target"))
+@target_argument
+def pause(target: str) -> None:
+    """Have TARGET's loop wait when its experiment is done; `resume` goes on, and so does another `run`."""
+    from optiloop import steering
+    from optiloop.watch import watched
+
+    seen = watched(_find(target))
+    steering.pause(seen.home)
+    click.echo(seen.phase)
+
+
+@cli.command(epilog=_examples("optiloop resume my_target"))
+@target_argument
+def resume(target: str) -> None:
+    """Have TARGET's loop go on after a `pause`."""
+    from optiloop import steering
+    from optiloop.watch import watched
+
+    seen = watched(_find(target))
+    steering.resume(seen.home)
+    click.echo(seen.phase)
+
+
+@cli.command(
+    short_help="Leave a note that the next briefs carry.",
+    epilog=_examples(
+        "optiloop steer my_target 'look at the tokenizer'",
+        "optiloop steer my_target ''                        take it back",
+    ),
+)
+@target_argument
+@click.argument("note")
+def steer(target: str, note: str) -> None:
+    """Leave a NOTE that TARGET's briefs carry from the next on, before the goal; '' takes it back.
+
+    Models, agents and people read it, and the places that it names are looked at more often. The embedded
+    proposers do not read.
+    """
+    from optiloop import steering
+    from optiloop.watch import watched
+
+    seen = watched(_find(target))
+    steering.steer(seen.home, note)
+    click.echo(
+        f"from the next brief on: {steering.read(seen.home).note}" if note.strip() else "no note any more"
+    )
 
 
 @cli.command(
@@ -1106,27 +1211,53 @@ def _opened(
             raise click.exceptions.Exit(INTERRUPTED) from None
 
 
-def _style(proposer: str, *, as_json: bool) -> Style:
+def _style(proposer: str, *, as_json: bool, plain: bool = False) -> Style:
     """How to show a run: a proposer that talks to a person needs the terminal for itself."""
     if as_json:
         return "json"
-    if proposer.partition(":")[0] == "human" or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+    if (
+        plain
+        or proposer.partition(":")[0] == "human"
+        or not sys.stderr.isatty()
+        or os.environ.get("TERM") == "dumb"
+    ):
         return "lines"
     return "live"
 
 
-def _campaign(engine: Engine, limits: Limits, style: Style) -> str:
-    """Run cycles up to the first limit, then the closing claim. Returns why the proposer gave up, or ''."""
+def _campaign(engine: Engine, limits: Limits, style: Style, notice: Notice) -> Run:
+    """Run cycles up to the first limit, then the closing claim."""
     from optiloop.campaign import Run
-    from optiloop.live import opened
+    from optiloop.live import one_line, opened
+    from optiloop.notify import Event
 
-    run = Run(engine, limits)
+    run, kept = Run(engine, limits), False
     with opened(style, engine, limits) as view:
         view.baseline(engine.prepare().value)
-        for experiment in run:
+        for number, experiment in enumerate(run, len(engine.history()) + 1):
             view.experiment(experiment)
-    _echo_err(f"ended after {run.done} experiment{'' if run.done == 1 else 's'}: {run.why}")
-    return run.why if run.gave_up else ""
+            if experiment.commit and not kept:
+                kept = True
+                notice.tell(Event.KEPT, one_line(number, experiment))
+    ended = f"ended after {run.done} experiment{'' if run.done == 1 else 's'}: {run.why}"
+    _echo_err(ended)
+    notice.tell(Event.TROUBLE if run.gave_up else Event.ENDED, ended)
+    return run
+
+
+@contextmanager
+def _noticed(command: str, target: Target) -> Iterator[Notice]:
+    """Whoever is told of a run; an error that ends it is told, too."""
+    from optiloop.notify import Event, Notice
+    from optiloop.report import status
+
+    notice = Notice(command, target.name, lambda: status(_read(target)), _echo_err)
+    try:
+        yield notice
+    except OptiloopError as error:
+        with suppress(UsageError):  # there may be no campaign yet whose status could be told
+            notice.tell(Event.TROUBLE, str(error))
+        raise
 
 
 @contextmanager

@@ -7,7 +7,8 @@ OptiloopError                  1   base of all below; the program catches it onc
 ├── ProposerGoneError          4   its model is not to be had: the loop ends
 ├── AllowanceError             4   what may still be spent pays for no more questions: the loop ends
 ├── WorkspaceError             5   git, the worktrees, the lock, the disk
-└── LedgerError                6   the experiment log is broken
+├── LedgerError                6   the experiment log is broken
+└── UndecidedError             7   with --ci: the budget ended before anything was decided
 
 What a *candidate* does wrong is never an exception: it is a Verdict (see model).
 A message says what, where (file and line or key) and what to do next, in one line.
@@ -75,3 +76,9 @@ class LedgerError(OptiloopError):
     """The experiment log cannot be read or written."""
 
     exit_code = 6
+
+
+class UndecidedError(OptiloopError):
+    """The budget of a CI job ended before one experiment had a verdict."""
+
+    exit_code = 7

@@ -19,8 +19,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, Self
 
 from optiloop.decide import effect_of, gain_of
 from optiloop.ledger import Ledger
-from optiloop.loop import Engine
-from optiloop.model import Compare, Experiment, Interval, Metric, Status
+from optiloop.model import Compare, Experiment, Interval, Metric, Status, Target
 from optiloop.record import encode
 from optiloop.report import words
 from optiloop.stopping import Limits
@@ -36,6 +35,17 @@ WIDEST_LINE = 60
 
 _BESIDE = 20
 """Columns of the panel that are frame, labels and gaps."""
+
+
+class Shown(Protocol):
+    """What a view shows: an engine, or what others see of one."""
+
+    target: Target
+    ledger: Ledger
+
+    @property
+    def phase(self) -> str:
+        """What is being done now, in a few words."""
 
 
 class View(AbstractContextManager["View"], Protocol):
@@ -152,7 +162,7 @@ class Json(_Quiet):
 class Live:
     """A panel that redraws in place; kept experiments scroll by above it. Drawn on stderr."""
 
-    def __init__(self, engine: Engine, limits: Limits, earlier: Iterable[Experiment]) -> None:
+    def __init__(self, engine: Shown, limits: Limits, earlier: Iterable[Experiment]) -> None:
         from rich.console import Console
         from rich.live import Live as RichLive
 
@@ -266,12 +276,12 @@ class Live:
         return ", ".join(parts)
 
 
-def opened(style: Style, engine: Engine, limits: Limits) -> View:
+def opened(style: Style, engine: Shown, limits: Limits) -> View:
     """The view of that style, which knows what the campaign's earlier runs have done."""
     if style == "json":
         return Json()
     if style == "lines":
-        return Lines(engine.target.metric, len(engine.history()))
+        return Lines(engine.target.metric, sum(1 for _ in Ledger(engine.ledger.path).new()))
     return Live(engine, limits, Ledger(engine.ledger.path).new())
 
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from optiloop import steering
 from optiloop.complexity import complexity
 from optiloop.decide import rule_of
 from optiloop.diff import unified
@@ -329,6 +330,7 @@ class Engine:
             self._origin = self.workspace.source_at(self.workspace.root_commit)
         return Brief(
             goal=self.target.goal,
+            note=steering.read(self.ledger.path.parent).note,
             source=source,
             metric=self.target.metric,
             recall=as_recall(history),

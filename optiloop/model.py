@@ -407,7 +407,7 @@ class Brief:
     simpler and no worse is kept. `allowance` is a hard limit. `answers` is a folder for what was paid for: it
     outlives the process, so that the same brief need not be paid for twice. A proposal may edit
     `files_per_change` files. `sandbox` is the level at which a proposer runs programs of its own.
-    `lessons` is how the log is told.
+    `lessons` is how the log is told. `note` is what the user says to the loop meanwhile, on one line.
     """
 
     goal: str
@@ -428,6 +428,7 @@ class Brief:
     files_per_change: int = 1
     sandbox: str = "process"
     lessons: Lessons = Lessons.DIGEST
+    note: str = ""
 
 
 @dataclass(frozen=True)

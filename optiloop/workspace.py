@@ -17,10 +17,12 @@ import socket
 import stat
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import IO
 
 from optiloop.errors import WorkspaceError
 from optiloop.ledger import sync_folder, write_atomically
@@ -49,7 +51,7 @@ _CAMPAIGN_FILES = (
     "events.jsonl",
     "artifacts",
     "answers",
-    *(f"{name}.json" for name in ("campaign", "baseline", "claim", "rechecks", "exhausted")),
+    *(f"{name}.json" for name in ("campaign", "baseline", "claim", "rechecks", "exhausted", "steering")),
 )
 
 Manifest = dict[str, tuple[int, ...]]
@@ -627,15 +629,38 @@ def locked(place: Place, *, since: str) -> Iterator[None]:
         place.home.mkdir(parents=True, exist_ok=True)
         file = path.open("a+", encoding="utf-8")
     with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise WorkspaceError(f"another loop works here: {_holder(path)}; wait for it or end it") from None
+        if not _taken(file):
+            raise WorkspaceError(f"another loop works here: {_holder(path)}; wait for it or end it")
         with disk(place.home):
             file.truncate(0)
             file.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": since}))
             file.flush()
         yield
+
+
+def _taken(file: IO[str]) -> bool:
+    """Take the lock. Whoever looks at it (`worker`) holds it for a moment, so there is a second try."""
+    for wait in (0.05, 0.0):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(wait)
+        else:
+            return True
+    return False
+
+
+def worker(home: Path) -> str:
+    """Who runs a loop on the campaign in a folder; empty where nobody does."""
+    path = home / "lock"
+    try:
+        with path.open(encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _holder(path)
+    except OSError:
+        return ""
+    return ""
 
 
 def _holder(path: Path) -> str:

@@ -60,6 +60,11 @@ UNANSWERED = frozenset({OUT_OF_TIME, HOLDOUT_SPENT})
 """Reasons that say nothing about the candidate."""
 
 
+def is_unanswered(reason: str) -> bool:
+    """Whether a reason says that time ran out, and nothing about the candidate."""
+    return reason in UNANSWERED or reason.startswith("undecided when")
+
+
 NEAR = 50
 """The newest experiments at a place that a change is compared with, feature by feature."""
 LEARNT_ANEW, LEAST_LEARNT = 1.2, 20

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import ast
 import random
+import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -23,6 +24,8 @@ from optiloop.proposers.rewrite.shares import shares_of_functions
 
 STUCK = 2
 """After so many tries in a row without a gain at one place an idea is given along."""
+NAMED = 10.0
+"""How much likelier the user's note makes a place that it names."""
 LEAST_SHARE = 0.01
 """Of a function that a profile of others does not tell about."""
 
@@ -73,8 +76,16 @@ def assigned(brief: Brief) -> Assignment:
     """Draw a place to look at, and the kind of idea to try there once others have failed."""
     draw = random.Random(brief.seed)
     spots = [spot for path, text in brief.source.items() for spot in _spots(brief, path, text)]
-    spot = draw.choices(spots, [spot.weight * _untried(brief, spot.place) for spot in spots])[0]
+    named = {word.lower() for word in re.findall(r"\w+", brief.note)}
+    weights = [it.weight * _untried(brief, it.place) * (NAMED if _is_in(named, it) else 1.0) for it in spots]
+    spot = draw.choices(spots, weights)[0]
     return Assignment(spot.path, spot.part, _family(brief, spot, draw))
+
+
+def _is_in(words: Set[str], spot: _Spot) -> bool:
+    """Whether a note's words name a place: `tokenizer` is in `Tokenizer.encode` and in `make_tokenizer`."""
+    name = spot.part or PurePosixPath(spot.path).stem
+    return not words.isdisjoint([name.lower(), *re.findall(r"[a-z0-9]+", name.lower())])
 
 
 def functions(path: str, text: str) -> Sequence[Definition]:

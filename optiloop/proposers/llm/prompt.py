@@ -214,7 +214,7 @@ def _steps(brief: Brief, ask: Ask) -> Iterator[_Step]:
     for part in ("lessons", "history", "diagnosis"):
         yield _Step(part, tellings[part])
     yield _Step("source", _sources(brief, ask)[-1:])
-    goal = brief.goal.strip().split("\n")
+    goal = _goal(brief).split("\n")
     for share in (SHARES["goal"], 0.0):
         yield _Step("goal", [partial(_head, goal, n) for n in range(len(goal), 0, -1)], share)
 
@@ -308,11 +308,17 @@ def _files(brief: Brief, ask: Ask, view: str, rest: str) -> Iterator[Shown]:
 # --- what is told ------------------------------------------------------------------------------------
 
 
+def _goal(brief: Brief) -> str:
+    """What is wanted; what the user says now comes first, for what is too long is cut at its end."""
+    said = [f"The user says now: {brief.note}"] if brief.note else []
+    return "\n".join([*said, brief.goal.strip()])
+
+
 def _facts(brief: Brief, ask: Ask) -> dict[str, Any]:
     """All that the template is given, in its largest form."""
     metric, champion = brief.metric, brief.champion
     return {
-        "goal": brief.goal.strip(),
+        "goal": _goal(brief),
         "metric": metric,
         "champion": None if champion is None else repr(champion),
         "min_effect": _size_of(metric),
