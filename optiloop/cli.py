@@ -952,20 +952,31 @@ def redecide(
     epilog=_examples(
         "optiloop apply my_target                       write the champion into your checkout",
         "optiloop apply my_target --branch faster       make a branch of it, to review",
+        "optiloop apply my_target --branches opt-       one branch for each kept change: opt-2, opt-5",
         "optiloop apply my_target --patch faster.patch  or a patch for `git apply`",
     )
 )
 @target_argument
 @click.option("--branch", help="Make this branch at the champion's commit; the checkout is not touched.")
+@click.option(
+    "--branches", metavar="PREFIX", help="Make a branch for each kept change, on HEAD where it stands alone."
+)
 @click.option("--patch", type=click.Path(dir_okay=False), help="Write a patch to this file instead.")
-def apply(target: str, branch: str | None, patch: str | None) -> None:
-    """Bring TARGET's champion home."""
+@json_option
+def apply(target: str, branch: str | None, branches: str | None, patch: str | None, as_json: bool) -> None:
+    """Bring TARGET's champion home: into the checkout, or as a branch, branches or a patch.
+
+    With --branches each kept change becomes a commit on your HEAD, if it fits there by itself and passes the
+    gates so, else on the branch whose change it needs. What you changed meanwhile is never overwritten.
+    """
     from optiloop.apply import apply_to_checkout, make_branch, patch_text
 
-    if branch and patch:
-        raise UsageError("--branch and --patch are two ways; choose one")
+    if sum(map(bool, (branch, branches, patch))) > 1:
+        raise UsageError("--branch, --branches and --patch are three ways; choose one")
     found = _find(target)
-    if branch:
+    if branches:
+        _apply_branches(found, branches, as_json=as_json)
+    elif branch:
         click.echo(make_branch(found, branch))
     elif patch:
         _write(patch_text(found), patch)
@@ -1223,6 +1234,28 @@ def _style(proposer: str, *, as_json: bool, plain: bool = False) -> Style:
     ):
         return "lines"
     return "live"
+
+
+def _apply_branches(target: Target, prefix: str, *, as_json: bool) -> None:
+    """Make a branch for each standing keep, and say what became of each."""
+    from optiloop.branches import make_branches
+
+    campaign = _read(target)
+    standing = {keep.id for keep in campaign.standing}
+    keeps = [(number, one) for number, one in enumerate(campaign.experiments, 1) if one.id in standing]
+    if not keeps:
+        raise UsageError("nothing to apply: the champion is the baseline")
+    left = 0
+    with _opened(target, "portfolio") as engine:
+        for branch in make_branches(engine, keeps, prefix):
+            left += not branch.name
+            click.echo(json_module.dumps(branch.as_json()) if as_json else branch.as_text())
+    if left:
+        from optiloop.report.words import count
+
+        raise UsageError(
+            f"{count(left, 'kept change')} fit nowhere on your HEAD; see above, nothing was forced"
+        )
 
 
 def _campaign(engine: Engine, limits: Limits, style: Style, notice: Notice) -> Run:

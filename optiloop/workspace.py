@@ -311,6 +311,31 @@ class Workspace:
         listed = self._git("rev-list", "--reverse", "--first-parent", f"{self.root_commit}..{self.head()}")
         return listed.split()
 
+    def user_head(self) -> str:
+        """The commit that the user's checkout is at. Raises WorkspaceError where there is none yet."""
+        return self._git("rev-parse", "--verify", "HEAD^{commit}", plain=True)
+
+    def has_branch(self, name: str) -> bool:
+        """Whether the repository has a branch of that name."""
+        return self._run("show-ref", "--verify", "--quiet", f"refs/heads/{name}").returncode == 0
+
+    def commit_on(self, name: str, parent: str, edits: Mapping[str, str], message: str) -> str:
+        """Make a new branch of the user's with one commit on another; returns it. Touches no checkout."""
+        self._git("check-ref-format", "--branch", name)
+        self._import(name, parent, edits, message)
+        return self._git("rev-parse", "--verify", f"refs/heads/{name}")
+
+    def _import(self, branch: str, parent: str, edits: Mapping[str, str], message: str) -> None:
+        changes = "".join(
+            f"M {self._mode(path)} inline {_quoted(self._full(path))}\n{_counted(text)}"
+            for path, text in sorted(edits.items())
+        )
+        stream = (
+            f"feature done\ncommit refs/heads/{branch}\ncommitter optiloop <optiloop@localhost> now\n"
+            f"{_counted(message)}from {parent}\n{changes}done\n"
+        )
+        self._git("fast-import", "--quiet", "--date-format=now", stdin=stream)
+
     def make_branch(self, name: str) -> None:
         """Make a branch of the user's at the champion. Raises WorkspaceError for a taken or bad name."""
         self._git("branch", "--no-track", "--", name, self.head())
@@ -479,16 +504,8 @@ class Workspace:
         One git process, and the branch moves in one step at its end: a kill leaves the old or the new.
         """
         parent = self.head()
-        changes = "".join(
-            f"M {self._mode(path)} inline {_quoted(self._full(path))}\n{_counted(text)}"
-            for path, text in sorted(edits.items())
-        )
-        stream = (
-            f"feature done\ncommit refs/heads/{self.branch}\ncommitter optiloop <optiloop@localhost> now\n"
-            f"{_counted(message)}from {parent}\n{changes}done\n"
-        )
         with disk(self.place.home):
-            self._git("fast-import", "--quiet", "--date-format=now", stdin=stream)
+            self._import(self.branch, parent, edits, message)
             commit = self.head()
             if commit == parent:
                 raise WorkspaceError(f"branch {self.branch} did not move; run again")
