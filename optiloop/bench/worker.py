@@ -147,7 +147,7 @@ def receive(channel: int) -> bytes | None:
 def read(channel: int, size: int) -> bytes | None:
     chunks = []
     while size:
-        chunk = os.read(channel, size)
+        chunk = os.read(channel, min(size, 1 << 20))
         if not chunk:
             return None
         chunks.append(chunk)

@@ -5,7 +5,7 @@ table of word pairs needs for them: what knows the validation text does far bett
 """
 
 import numpy as np
-from judge import HERE, VOCABULARY, Budget, corpus_tokens, evaluate, fail, train
+from judge import HERE, RUN, VOCABULARY, Budget, Crew, corpus_tokens, evaluate, fail, train
 from prepare import SEPARATOR, Tokens, read_corpus, token_bytes
 
 BUDGET = Budget(5.0)
@@ -24,10 +24,11 @@ def pairs_bpb(train_tokens: Tokens, tokens: Tokens) -> float:
 
 
 def main() -> None:
+    crew = Crew(RUN)
     corpus = read_corpus()
     known, seen, held = (corpus_tokens(corpus, part) for part in ("train", "validation", "holdout"))
-    trained = train(HERE / "train.py", known, BUDGET, seed=SEED, on_the_way=lambda share, loss: None)
-    seen_bpb, held_bpb = evaluate(HERE / "train.py", trained.weights, [seen, held])
+    trained = train(crew, HERE / "train.py", known, BUDGET, seed=SEED)
+    seen_bpb, held_bpb = evaluate(crew, HERE / "train.py", trained.weights, [seen, held])
     harder = held_bpb / seen_bpb / (pairs_bpb(known, held) / pairs_bpb(known, seen))
     print(f"validation {seen_bpb:.4f}, held out {held_bpb:.4f} bits a byte; against word pairs {harder:.3f}")
     if harder > ALLOWED:

@@ -15,8 +15,8 @@ import argparse
 import json
 import os
 import resource
+import signal
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -33,7 +33,7 @@ TRAIN_TOKENS = 4_000_000
 JUDGED_TOKENS = 65_536
 """Of each part, the first so many; all of it where it is smaller."""
 CHECKED_TOKENS = 4_096
-EVALUATED_AT_ONCE = 8_192
+EVALUATED_AT_ONCE = 4_096
 """Tokens in one batch of windows."""
 WINDOWS_ASKED_AGAIN = 32
 TOLERANCE = 1e-3
@@ -68,9 +68,11 @@ def fail(reason: str) -> NoReturn:
 
 if missing := [name for name in NEEDS if find_spec(name) is None]:
     fail(f"{', '.join(missing)} not installed; the target nanogpt needs: pip install 'optiloop[nanogpt]'")
+os.environ.update(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1")  # no thread survives a fork
 
 import numpy as np  # noqa: E402  these come with the extra
 import numpy.typing as npt  # noqa: E402
+import worker as workers  # noqa: E402
 from prepare import SEPARATOR, VOCABULARY, Corpus, Tokens, encode, read_corpus, token_bytes  # noqa: E402
 
 from optiloop.bench.worker import receive, send  # noqa: E402
@@ -79,8 +81,9 @@ from optiloop.bench.worker import receive, send  # noqa: E402
 class Worker:
     """A process that runs the candidate. What it answers is the candidate's word, and checked as such."""
 
-    def __init__(self, process: subprocess.Popen[bytes], line: socket.socket) -> None:
+    def __init__(self, process: int, line: socket.socket) -> None:
         self.process, self._line = process, line
+        self._code: int | None = None
 
     def tell(self, message: bytes) -> None:
         try:
@@ -109,34 +112,79 @@ class Worker:
         except (ValueError, TypeError, AttributeError):
             fail("train.py: answered something that is no number")
 
+    def end(self) -> int:
+        """End the process, where it has not; its exit code, negative where a signal ended it."""
+        if self._code is None:
+            os.kill(self.process, signal.SIGKILL)
+            self._code = os.waitstatus_to_exitcode(os.waitpid(self.process, 0)[1])
+            self._line.close()
+        return self._code
+
     def _end(self) -> str:
-        code = self.process.wait()
-        if code == -24:  # SIGXCPU
+        self._code = code = os.waitstatus_to_exitcode(os.waitpid(self.process, 0)[1])
+        self._line.close()
+        if code == -signal.SIGXCPU:
             return "took more CPU time than its virtual time allows: work is hidden from the clock"
         return f"its process ended with {code}"
 
 
-@contextmanager
-def worker(order: dict[str, Any]) -> Iterator[Worker]:
-    """Start a worker with an order, its CPU time bounded by what the order's virtual seconds may take."""
-    mine, theirs = socket.socketpair()
-    env = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-    with mine, subprocess.Popen([sys.executable, str(HERE / "worker.py")], stdin=theirs, env=env) as process:
-        theirs.close()
-        started = Worker(process, mine)
+RUN = 3
+"""Workers for one candidate: one trains, one answers, one is asked again."""
+
+
+class Crew:
+    """Workers in waiting, forked from this process before it has read anything that they must not know.
+
+    Forked and not started anew, because torch takes seconds of CPU to load: once here, not in each.
+    """
+
+    def __init__(self, count: int) -> None:
+        workers.warm()
+        self._waiting = [_forked() for _ in range(count)]
+
+    @contextmanager
+    def worker(self, order: dict[str, Any]) -> Iterator[Worker]:
+        """Give the next worker its order, its CPU time bounded by what its virtual seconds may take."""
+        started = self._waiting.pop(0)
         try:
             speed = started.hear_numbers()["reference_s"] / REFERENCE_VIRTUAL_S
             if "seconds" in order and hasattr(resource, "prlimit"):
                 most = int(START_CPU_S + SLACK * speed * order["seconds"])
-                resource.prlimit(process.pid, resource.RLIMIT_CPU, (most, most + 5))
+                resource.prlimit(started.process, resource.RLIMIT_CPU, (most, most + 5))
             started.tell(json.dumps(order).encode())
             yield started
         finally:
-            process.kill()
+            started.end()
+
+    def dismiss(self) -> None:
+        """End those that were not needed."""
+        while self._waiting:
+            self._waiting.pop().end()
+
+
+def _forked() -> Worker:
+    mine, theirs = socket.socketpair()
+    sys.stdout.flush()
+    process = os.fork()
+    if process == 0:
+        try:
+            os.dup2(theirs.fileno(), 0)
+            os.closerange(3, os.sysconf("SC_OPEN_MAX"))  # its siblings' lines are none of its business
+            workers.main()
+        finally:
+            os._exit(0)
+    theirs.close()
+    return Worker(process, mine)
 
 
 def train(
-    candidate: Path, tokens: Tokens, budget: Budget, *, seed: int, on_the_way: Callable[[float, float], None]
+    crew: Crew,
+    candidate: Path,
+    tokens: Tokens,
+    budget: Budget,
+    *,
+    seed: int,
+    on_the_way: Callable[[float, float], None] = lambda share, loss: None,
 ) -> Trained:
     """Train the candidate on these tokens. `on_the_way` is told (share of the budget, nats a token)."""
     order = {
@@ -147,7 +195,7 @@ def train(
         "budget": budget.amount,
         "by_steps": budget.by_steps,
     }
-    with worker(order if budget.by_steps else {**order, "seconds": budget.amount}) as running:
+    with crew.worker(order if budget.by_steps else {**order, "seconds": budget.amount}) as running:
         running.tell(tokens.tobytes())
         while "loss" in (numbers := running.hear_numbers()):
             on_the_way(numbers["at"], numbers["loss"])
@@ -159,12 +207,12 @@ def train(
 Logits = npt.NDArray[np.float32]
 
 
-def evaluate(candidate: Path, weights: bytes, parts: Sequence[Tokens]) -> list[float]:
+def evaluate(crew: Crew, candidate: Path, weights: bytes, parts: Sequence[Tokens]) -> list[float]:
     """Bits per byte of each text, by a trained model. Raises SystemExit where it looks ahead."""
     sizes = token_bytes()
     found: list[float] = []
     first: tuple[Tokens, Logits] | None = None
-    with answering(candidate, weights) as (running, length):
+    with answering(crew, candidate, weights) as (running, length):
         for tokens in parts:
             nats = 0.0
             for inputs, targets in batches(tokens, length):
@@ -173,15 +221,15 @@ def evaluate(candidate: Path, weights: bytes, parts: Sequence[Tokens]) -> list[f
                 first = first or (inputs, logits)
             found.append(float(nats / (np.log(2) * sizes[tokens[1:]].sum())))
     if first is not None:
-        look_again(candidate, weights, *first)
+        look_again(crew, candidate, weights, *first)
     return found
 
 
 @contextmanager
-def answering(candidate: Path, weights: bytes) -> Iterator[tuple[Worker, int]]:
+def answering(crew: Crew, candidate: Path, weights: bytes) -> Iterator[tuple[Worker, int]]:
     """A worker that answers logits, and how many tokens its model reads at once."""
     order = {"task": "answer", "candidate": str(candidate), "vocabulary": VOCABULARY}
-    with worker(order) as running:
+    with crew.worker(order) as running:
         running.tell(weights)
         length = int(running.hear_numbers()["length"])
         if not 1 <= length <= EVALUATED_AT_ONCE:
@@ -219,7 +267,7 @@ def surprise(logits: Logits, targets: Tokens) -> npt.NDArray[np.float64]:
     return total - chosen
 
 
-def look_again(candidate: Path, weights: bytes, inputs: Tokens, logits: Logits) -> None:
+def look_again(crew: Crew, candidate: Path, weights: bytes, inputs: Tokens, logits: Logits) -> None:
     """Ask a worker that has seen nothing for the same windows with other words after a place in each.
 
     Up to that place the logits must be the same: a model that reads its targets, mixes windows, or learns
@@ -231,7 +279,7 @@ def look_again(candidate: Path, weights: bytes, inputs: Tokens, logits: Logits) 
     cuts = draw.integers(0, max(1, length - 1), len(inputs))
     for window, cut in zip(changed, cuts, strict=True):
         window[cut + 1 :] = (window[cut + 1 :] + draw.integers(1, SEPARATOR, length - cut - 1)) % SEPARATOR
-    with answering(candidate, weights) as (running, _):
+    with answering(crew, candidate, weights) as (running, _):
         again = ask(running, changed)
     for number, cut in enumerate(cuts):
         moved = float(np.abs(again[number, : cut + 1] - logits[number, : cut + 1]).max())
@@ -258,15 +306,15 @@ def read_budget(text: str) -> Budget:
     return budget
 
 
-def check(candidate: Path, corpus: Corpus) -> None:
+def check(crew: Crew, candidate: Path, corpus: Corpus) -> None:
     """A few steps on a little text: the file loads, learns a finite loss, and does not look ahead."""
     tokens = encode(corpus.parts["train"], most=CHECKED_TOKENS)
-    trained = train(candidate, tokens, Budget(2, by_steps=True), seed=0, on_the_way=lambda share, loss: None)
-    evaluate(candidate, trained.weights, [tokens])
+    trained = train(crew, candidate, tokens, Budget(2, by_steps=True), seed=0)
+    evaluate(crew, candidate, trained.weights, [tokens])
     print("ok: finite loss, and what comes later changes nothing")
 
 
-def measure(candidate: Path, corpus: Corpus, budget: Budget, seed: int) -> None:
+def measure(crew: Crew, candidate: Path, corpus: Corpus, budget: Budget, seed: int) -> None:
     """Train and evaluate; print the course, the number, and the rest as autoresearch's summary has it."""
     begun = time.monotonic()
     tokens, sizes = corpus_tokens(corpus, "train"), token_bytes()
@@ -275,8 +323,8 @@ def measure(candidate: Path, corpus: Corpus, budget: Budget, seed: int) -> None:
     def say(share: float, loss: float) -> None:
         print(f"PARTIAL at={share:.3f} val_bpb={loss * bits:.6f}", flush=True)
 
-    trained = train(candidate, tokens, budget, seed=seed, on_the_way=say)
-    (val_bpb,) = evaluate(candidate, trained.weights, [corpus_tokens(corpus, "validation")])
+    trained = train(crew, candidate, tokens, budget, seed=seed, on_the_way=say)
+    (val_bpb,) = evaluate(crew, candidate, trained.weights, [corpus_tokens(corpus, "validation")])
     numbers = trained.numbers
     summary = {
         "val_bpb": val_bpb,
@@ -314,11 +362,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--train", type=Path, default=HERE / "train.py")
     parser.add_argument("--check", action="store_true")
     chosen = parser.parse_args(arguments)
-    corpus, candidate = read_corpus(), chosen.train.resolve()
-    if chosen.check:
-        check(candidate, corpus)
-    else:
-        measure(candidate, corpus, chosen.budget, chosen.seed)
+    candidate = chosen.train.resolve()
+    crew = Crew(RUN)  # before the corpus is read
+    try:
+        if chosen.check:
+            check(crew, candidate, read_corpus())
+        else:
+            measure(crew, candidate, read_corpus(), chosen.budget, chosen.seed)
+    finally:
+        crew.dismiss()
 
 
 if __name__ == "__main__":

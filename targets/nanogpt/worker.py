@@ -84,14 +84,23 @@ def answer(candidate: types.ModuleType, channel: int, order: dict[str, Any]) -> 
         send(channel, b"+" + logits.float().contiguous().numpy().tobytes())
 
 
+def warm() -> None:
+    """Have torch load what it loads at first use, while it still may: optimizers alone take seconds."""
+    torch.set_num_threads(1)
+    reference_step()
+
+
+REFERENCE_STEPS = 10
+
+
 def reference_step() -> float:
-    """CPU seconds of one step of a small model that never changes, the best of some; torch is warm then."""
+    """CPU seconds of one step of a small model that never changes, the best of some."""
     torch.manual_seed(0)
     model = nn.Sequential(nn.Embedding(1024, 64), nn.Linear(64, 256), nn.GELU(), nn.Linear(256, 1024))
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True)
     tokens = torch.randint(1024, (1024,))
     best = float("inf")
-    for _ in range(10):
+    for _ in range(REFERENCE_STEPS):
         begun = time.process_time()
         optimizer.zero_grad()
         nn.functional.cross_entropy(model(tokens), tokens).backward()
@@ -114,7 +123,6 @@ def say(channel: int, **numbers: float) -> None:
 
 def main() -> None:
     channel = take_channel()
-    torch.set_num_threads(1)
     say(channel, reference_s=reference_step())
     order = json.loads(receive(channel) or b"{}")
     confine([order["candidate"], *(str(Path(str(module.__file__)).parent) for module in (torch, np))])
