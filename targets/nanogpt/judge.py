@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import resource
 import signal
@@ -44,6 +45,7 @@ REFERENCE_VIRTUAL_S = 0.024
 SLACK = 3.0
 """CPU seconds a virtual second may take, on a core as fast as that: more is work hidden from the clock."""
 START_CPU_S = 10.0
+MEMORY_STEP_MB = 256.0
 
 
 @dataclass(frozen=True)
@@ -350,9 +352,9 @@ def measure(crew: Crew, candidate: Path, corpus: Corpus, budget: Budget, seed: i
 
 
 def peak_mb() -> float:
-    """The most memory that a worker had."""
+    """The most memory that a worker had, in steps: within one it is noise, which a guard would sample."""
     most = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    return most / (2**20 if sys.platform == "darwin" else 1024)
+    return math.ceil(most / (2**20 if sys.platform == "darwin" else 1024) / MEMORY_STEP_MB) * MEMORY_STEP_MB
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
