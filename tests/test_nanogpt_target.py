@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import random
@@ -301,6 +302,20 @@ def test_flexible_attention_is_the_same_windows(modern, monkeypatch):
         masked = layer(x, None, turn)
         monkeypatch.setattr(modern, "COMPILE", True)
         assert torch.allclose(layer(x, None, turn), masked, atol=1e-5)
+
+
+# --- runs that are ended early --------------------------------------------------------------------------
+
+
+def test_ending_hopeless_runs_saves_time_and_loses_no_winner(monkeypatch):
+    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "benchmarks")
+    nanogpt = import_module("nanogpt")
+    runs = nanogpt.recorded()
+    found = nanogpt.replayed(list(itertools.permutations(runs, 2)), nanogpt.noise(runs))
+    assert found.runs == len(runs) * (len(runs) - 1) >= 600
+    assert found.lost == 0
+    assert found.share > 0.1
+    assert nanogpt.replayed(list(itertools.permutations(runs, 2)), 10.0).ended == 0
 
 
 # --- the judge ------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses  # noqa: F401  here, so that a candidate that imports it needs no file
 import io
 import json
+import os
 import struct
 import sysconfig
 import tempfile
@@ -172,11 +173,11 @@ def shut_in(candidate: str, device: str) -> None:
         confine(readable)
         return
     torch.zeros(1, device=device)  # the driver opens its files
-    packages = [
-        str(path) for path in Path(readable[1]).parent.glob("[nt]*") if path.name in ("nvidia", "triton")
-    ]
+    temporary = tempfile.gettempdir()
+    os.environ.update(TRITON_CACHE_DIR=temporary, TORCHINDUCTOR_COMPILE_THREADS="1")
     system = ["/usr", "/lib", "/lib64", "/bin", "/etc", "/proc", "/sys", "/opt", sysconfig.get_path("stdlib")]
-    confine([*readable, *packages, *system], writable=("/dev", tempfile.gettempdir()))
+    packages = str(Path(readable[1]).parent)
+    confine([candidate, packages, *system], writable=("/dev", temporary))
 
 
 def main() -> None:
