@@ -290,6 +290,7 @@ def test_a_window_hides_what_is_longer_ago(modern):
 
 
 @with_torch
+@pytest.mark.filterwarnings("ignore:flex_attention called without")
 def test_flexible_attention_is_the_same_windows(modern, monkeypatch):
     import torch
 
@@ -377,7 +378,10 @@ REFUSED = {
         ("        clock.record(loss)\n", "        clock.record(loss)\n    __import__('time').sleep(4.5)\n"),
         "goes on after its time",
     ),
-    "it hangs": ((BEFORE, f"    __import__('time').sleep(60)\n{BEFORE}"), "silent for 6 s: it hangs"),
+    "it hangs": (
+        ("WIDTH = HEADS *", "__import__('time').sleep(60)\nWIDTH = HEADS *"),
+        "silent for 6 s: it hangs",
+    ),
 }
 CHECKS = """
 import contextlib, io, json, sys

@@ -362,7 +362,7 @@ def measure(
     }
     print("---")
     for name, value in summary.items():
-        print(f"{name + ':':<18}{value:.6f}")
+        print(f"{name + ':':<18}{value:.{0 if name in WHOLE else 6}f}")
     print(
         f"profile:          {profile.name}, {budget.amount:g} {budget.kind}, {machine.name or machine.device}"
     )
@@ -375,6 +375,8 @@ METRICS = (
     *("val_bpb", "peak_mb", "num_params_M", "num_steps", "cpu_seconds", "training_seconds"),
     *("tokens_per_second", "mfu_percent", "peak_vram_mb", "total_tokens_M"),
 )
+WHOLE = ("num_steps", "depth")
+"""What the summary prints without decimals, as autoresearch does."""
 BITS_FROM = 4_000_000
 """Training tokens from which the bytes of a token are taken for the course of a run."""
 
@@ -416,7 +418,8 @@ def start_of(profile: Profile) -> str:
 def options() -> argparse.ArgumentParser:
     """What the judge and the hold-out may be told."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--profile", type=read_profile, help=f"{', '.join(PROFILES)}; or in {VARIABLE}")
+    asked = os.environ.get(VARIABLE)
+    parser.add_argument("--profile", type=read_profile, default=asked, help=f"{', '.join(PROFILES)}")
     parser.add_argument("--budget", type=read_budget)
     parser.add_argument("--dataset", type=Path, help="a folder that prepare.py has made")
     return parser
@@ -426,8 +429,7 @@ def options() -> argparse.ArgumentParser:
 def bench(count: int, chosen: argparse.Namespace, patience_s: float | None = None) -> Iterator[Bench]:
     """All that a judgement needs: so many workers, then the data. Ends the program where it is not whole."""
     machine = machine_here()
-    named = os.environ.get(VARIABLE)
-    profile = chosen.profile or (read_profile(named) if named else profile_for(machine))
+    profile = chosen.profile or profile_for(machine)
     crew = Crew(count, machine.device, patience_s or profile.patience_s)  # before the corpus is read
     try:
         yield Bench(crew, read_data(chosen.dataset), profile, chosen.budget or profile.budget, machine)

@@ -61,9 +61,9 @@ class Text:
         return windows.to(self.device, non_blocking=True)
 
 
-def train(candidate: types.ModuleType, channel: int, order: dict[str, Any]) -> None:
+def train(candidate: types.ModuleType, channel: int, order: dict[str, Any], text: bytes) -> None:
     """Train a model as the order says; send losses on the way, then what it took, then the weights."""
-    tokens = np.frombuffer(receive(channel) or b"", dtype=np.uint16)
+    tokens = np.frombuffer(text, dtype=np.uint16)
     device = torch.device(order["device"])
     torch.manual_seed(order["seed"])
     model = candidate.build_model(order["vocabulary"])
@@ -114,12 +114,11 @@ def token_flops(model: nn.Module, length: int) -> float:
 
 
 @torch.inference_mode()
-def answer(candidate: types.ModuleType, channel: int, order: dict[str, Any]) -> None:
+def answer(candidate: types.ModuleType, channel: int, order: dict[str, Any], weights: bytes) -> None:
     """Load the weights, then answer each batch of windows with its logits, until the judge leaves."""
     device = torch.device(order["device"])
     model = candidate.build_model(order["vocabulary"])
-    weights = torch.load(io.BytesIO(receive(channel) or b""), weights_only=True)
-    model.load_state_dict(weights)
+    model.load_state_dict(torch.load(io.BytesIO(weights), weights_only=True))
     model.to(device).eval()
     length = int(getattr(candidate, "SEQUENCE", 0))
     say(channel, length=length)
@@ -189,10 +188,11 @@ def main() -> None:
         warm()
     if order.get("kind") == "virtual":
         say(channel, reference_s=reference_step())
+    payload = receive(channel) or b""  # before the candidate, which may never return
     shut_in(order["candidate"], order["device"])
     try:
         candidate = load(order["candidate"])
-        {"train": train, "answer": answer}[order["task"]](candidate, channel, order)
+        {"train": train, "answer": answer}[order["task"]](candidate, channel, order, payload)
     except Diverged as error:
         send(channel, f"-{error}".encode())
     except BaseException:  # noqa: BLE001  sys.exit too: whatever a candidate raises is its answer
