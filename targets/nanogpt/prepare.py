@@ -368,7 +368,7 @@ def main() -> None:
             source = fetched(chosen.dataset, chosen.cache) if remote else Path(chosen.dataset)
             folder = prepare(source, chosen.cache, vocabulary=chosen.vocabulary)
             tell(read_data(folder))
-            print(f'in target.toml: command = "python judge.py --dataset {folder}"')
+            print(f"in target.toml, at the end of each of its three commands: --dataset {folder}")
             print(f'and under [sandbox]: read_only = ["{folder}"]')
     except DataError as error:
         raise SystemExit(f"error: {error}") from None
