@@ -380,7 +380,7 @@ REFUSED = {
     ),
     "it hangs": (
         ("WIDTH = HEADS *", "__import__('time').sleep(60)\nWIDTH = HEADS *"),
-        "silent for 6 s: it hangs",
+        "silent for 2 s: it hangs",
     ),
 }
 CHECKS = """
@@ -392,10 +392,11 @@ import judge
 files = [Path(word) for word in sys.argv[1:]]
 chosen = Namespace(profile=judge.PROFILES["cpu"], budget=None, dataset=None)
 said = {}
-with judge.bench(judge.RUN * len(files), chosen, patience_s=6.0) as found:
+with judge.bench(judge.RUN * len(files), chosen) as found:
     for file in files:
         out, err = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            found.crew.patience_s = 2.0 if file.stem == "it hangs" else 120.0
             try:
                 if file.stem == "it goes on after its time":
                     tokens = found.data.part("train", 4096)

@@ -97,8 +97,8 @@ from optiloop.bench.worker import receive, send  # noqa: E402
 class Worker:
     """A process that runs the candidate. What it answers is the candidate's word, and checked as such."""
 
-    def __init__(self, process: int, line: socket.socket, patience_s: float) -> None:
-        self.process, self.patience_s = process, patience_s
+    def __init__(self, process: int, line: socket.socket) -> None:
+        self.process, self.patience_s = process, math.inf
         self.cpu_seconds = 0.0
         self._line = line
         self._code: int | None = None
@@ -165,7 +165,7 @@ class Crew:
     Forked and not started anew, because torch takes seconds of CPU to load: once here, not in each.
     """
 
-    def __init__(self, count: int, device: str = "cpu", patience_s: float = 120.0) -> None:
+    def __init__(self, count: int, device: str, patience_s: float) -> None:
         self.device, self.patience_s = device, patience_s
         if device == "cpu":  # with a GPU, torch starts threads at its first step: none survives a fork
             workers.warm()
@@ -183,12 +183,13 @@ class Crew:
             finally:
                 os._exit(0)
         theirs.close()
-        return Worker(process, mine, self.patience_s)
+        return Worker(process, mine)
 
     @contextmanager
     def worker(self, order: dict[str, Any]) -> Iterator[Worker]:
         """Give the next worker its order, its CPU time bounded by what its virtual seconds may take."""
         started = self._waiting.pop(0)
+        started.patience_s = self.patience_s
         try:
             started.tell(json.dumps({**order, "device": self.device}).encode())
             if order.get("kind") == "virtual":
@@ -426,11 +427,11 @@ def options() -> argparse.ArgumentParser:
 
 
 @contextmanager
-def bench(count: int, chosen: argparse.Namespace, patience_s: float | None = None) -> Iterator[Bench]:
+def bench(count: int, chosen: argparse.Namespace) -> Iterator[Bench]:
     """All that a judgement needs: so many workers, then the data. Ends the program where it is not whole."""
     machine = machine_here()
     profile = chosen.profile or profile_for(machine)
-    crew = Crew(count, machine.device, patience_s or profile.patience_s)  # before the corpus is read
+    crew = Crew(count, machine.device, profile.patience_s)  # before the corpus is read
     try:
         yield Bench(crew, read_data(chosen.dataset), profile, chosen.budget or profile.budget, machine)
     except DataError as error:
@@ -454,7 +455,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = options()
     parser.add_argument("--seed", type=int, default=int(os.environ.get("OPTILOOP_SEED", "0")))
     parser.add_argument("--train", type=Path, default=HERE / "train.py")
-    parser.add_argument("--patience", type=float, help="seconds that a worker may be silent")
     parser.add_argument("--check", action="store_true")
     parser.add_argument("--start", action="store_true")
     chosen = parser.parse_args(arguments)
@@ -464,7 +464,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         candidate.write_text(start_of(profile), encoding="utf-8")
         print(f"{candidate.name}: {profile.start} for {profile.name}")
         return
-    with bench(RUN, chosen, chosen.patience) as found:
+    with bench(RUN, chosen) as found:
         if chosen.check:
             check(found.crew, candidate, found.data)
         else:
