@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from optiloop.decide import taken_back
+from optiloop.decide import CONFIRM_PAIRS, taken_back
 from optiloop.errors import TargetError
 from optiloop.loop import Attempt, Engine, now
 from optiloop.measure import NoSample
@@ -36,7 +36,7 @@ from optiloop.model import (
 
 ORIGIN = "recheck"
 
-PAIRS = 5
+PAIRS = {Noise.TIMING: 5, Noise.COSTLY: CONFIRM_PAIRS, Noise.DETERMINISTIC: 1}
 """Pairs that one recheck takes, roughly."""
 
 
@@ -51,8 +51,7 @@ def recheck_seconds(engine: Engine) -> float:
     calibration = engine.state.calibration()
     if calibration is None:
         return 0.0
-    pairs = 1 if engine.target.metric.noise is Noise.DETERMINISTIC else PAIRS
-    return len(due(engine)) * 2 * pairs * calibration.baseline.seconds
+    return len(due(engine)) * 2 * PAIRS[engine.target.metric.noise] * calibration.baseline.seconds
 
 
 def rechecks(engine: Engine) -> Iterator[Experiment]:

@@ -512,3 +512,29 @@ def test_arguments_that_json_would_change_are_refused(bench, arguments):
 def test_two_cases_of_one_function_are_refused(bench):
     driver = dedent(DRIVER).replace("CASES, ", "CASES * 2, ")
     assert "ValueError: two cases time the same function" in bench(HONEST, driver=driver).stderr
+
+
+WRITES = """
+import sys
+from optiloop.bench.worker import confine
+
+inside, outside = sys.argv[1:]
+confine([], (inside,))
+open(inside + "/a", "w").write("a")
+for way in (lambda: open(outside + "/a", "w"), lambda: open("/etc/hostname")):
+    try:
+        way()
+    except PermissionError:
+        print("refused")
+"""
+
+
+@landlock
+def test_a_confined_process_writes_only_where_it_may(tmp_path):
+    folders = [tmp_path / "inside", tmp_path / "outside"]
+    for folder in folders:
+        folder.mkdir()
+    done = subprocess.run([sys.executable, "-c", WRITES, *map(str, folders)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert (folders[0] / "a").read_text() == "a"
+    assert done.stdout.split() == ["refused", "refused"]

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from optiloop.decide import CONFIRM_PAIRS
 from optiloop.loop import Engine
 from optiloop.model import DEMOTION, TAKES_BACK, Experiment, Status
-from optiloop.recheck import Ablation, ablations, due, rechecks
+from optiloop.recheck import Ablation, ablations, due, recheck_seconds, rechecks
 from optiloop.report.redecide import redecided
 from optiloop.targets import load_target
 from optiloop.testing import ScriptedProposer, write_toy_target
@@ -244,6 +245,16 @@ def test_a_costly_candidate_is_run_once_unless_it_looks_better(tmp_path: Path) -
         level = engine.history().yardstick.level
     assert level is not None
     assert level.runs == len(better.measurement.pairs)
+
+
+def test_the_time_kept_for_a_costly_recheck_is_that_of_its_most_pairs(tmp_path: Path) -> None:
+    costly = Lucky(tmp_path, metric=COSTLY)
+    costly.luck.unlink()
+    costly.run(program(1000, 500))
+    with costly.engine() as engine:
+        known = engine.state.calibration()
+        assert known is not None
+        assert recheck_seconds(engine) == pytest.approx(2 * CONFIRM_PAIRS * known.baseline.seconds)
 
 
 def test_a_costly_run_whose_course_is_hopeless_is_ended_early(tmp_path: Path) -> None:

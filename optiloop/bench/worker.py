@@ -35,8 +35,8 @@ def serve(channel: int) -> None:
             send(channel, b"+" + answer)
 
 
-def confine(readable: list[str]) -> None:
-    """Let this process write nothing, connect to nothing, signal nobody, and read these paths only.
+def confine(readable: list[str], writable: tuple[str, ...] = ()) -> None:
+    """Let this process connect to nothing, signal nobody, read these paths only, and write below `writable`.
 
     By Landlock (Linux 5.13; landlock(7)), which also forbids to look into other processes, as root too. An
     older kernel allows all of it still: then it is the sandbox's task alone.
@@ -55,12 +55,14 @@ def confine(readable: list[str]) -> None:
         : 8 if version < 4 else 16 if version < 6 else 24
     ]
     ruleset = libc.syscall(_CREATE_RULESET, attributes, len(attributes), 0)
-    for path in readable:
+    for path in (*readable, *writable):
         try:
             descriptor = os.open(path, os.O_PATH)
         except OSError:
             continue
         allowed = _READ_FOLDER if os.path.isdir(path) else _READ_FILE
+        if path in writable:
+            allowed = handled if os.path.isdir(path) else allowed | _WRITE_FILE
         libc.syscall(_ADD_RULE, ruleset, 1, struct.pack("=Qi", allowed, descriptor), 0)
         os.close(descriptor)
     libc.prctl(_NO_NEW_PRIVS, 1, 0, 0, 0)
@@ -73,6 +75,7 @@ _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _NO_NEW_PRIVS = 38  # prctl(2)
 _READ_FILE, _READ_FOLDER = 0b101, 0b1101
 """Execute and read a file; and list a folder."""
+_WRITE_FILE = 0b10
 
 
 def stay_alone() -> None:
@@ -147,7 +150,7 @@ def receive(channel: int) -> bytes | None:
 def read(channel: int, size: int) -> bytes | None:
     chunks = []
     while size:
-        chunk = os.read(channel, size)
+        chunk = os.read(channel, min(size, 1 << 20))
         if not chunk:
             return None
         chunks.append(chunk)

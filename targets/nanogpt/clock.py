@@ -1,14 +1,15 @@
-"""Virtual time: what a training step costs, counted in operations and not read from a clock. Protected.
+"""The clock that a training loops over: virtual time, the judge's time, or steps. Protected.
 
-Load moves wall-clock time on shared cores, and with it how many steps fit, by more than most ideas are worth.
-So a step costs what its operations cost on one core of a known machine: the same number everywhere and each
-time, and a faster model still earns more steps. `judge.py` bounds the CPU time that may hide behind it.
+Virtual time is what a step costs, counted in operations and not read from a clock. Load moves wall-clock time
+on shared cores, and with it how many steps fit, by more than most ideas are worth. So a step costs what its
+operations cost on one core of a known machine: the same number everywhere and each time, and a faster model
+still earns more steps. `judge.py` bounds the CPU time that may hide behind it.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -43,6 +44,8 @@ LOOKUPS = ("index", "embedding", "gather")
 COUNTED_EVERY = 16
 REPORTS = 20
 """How often a run tells its loss."""
+TOO_MUCH = 100.0
+"""A loss that has left all hope behind, in nats a token."""
 
 
 class Diverged(Exception):  # noqa: N818 - a finding of a run, not an error of the program
@@ -93,12 +96,20 @@ def _elements(value: Any) -> int:
 class Clock:
     """What `train` loops over: yields the share of the budget that is spent, until all of it is.
 
-    `budget` is in virtual seconds, or in steps where `by_steps`. `report` is told (share, mean loss since)
-    now and then. Most steps cost what the last counted one did: counting slows a step down.
+    `budget` is in virtual or wall seconds or in steps, by `kind`. Of wall seconds `ask` says how many are
+    spent: the judge counts them. `report` is told (share, mean loss since) now and then. Most steps cost
+    what the last counted one did: counting slows a step down.
     """
 
-    def __init__(self, budget: float, *, by_steps: bool, report: Callable[[float, float], None]) -> None:
-        self.budget, self.by_steps, self.report = budget, by_steps, report
+    def __init__(
+        self,
+        budget: float,
+        kind: str,
+        *,
+        report: Callable[[float, float], None],
+        ask: Callable[[int], float] = float,
+    ) -> None:
+        self.budget, self.kind, self.report, self.ask = budget, kind, report, ask
         self.steps, self.spent, self.flops = 0, 0.0, 0
         self._cost = Cost()
         self._losses: list[torch.Tensor] = []
@@ -106,7 +117,7 @@ class Clock:
 
     def __iter__(self) -> Iterator[float]:
         while self.spent < self.budget:
-            counts = self.steps < 2 or self.steps % COUNTED_EVERY == 0
+            counts = self.kind != "wall" and (self.steps < 2 or self.steps % COUNTED_EVERY == 0)
             if not counts:
                 yield self.spent / self.budget
             else:
@@ -116,18 +127,33 @@ class Clock:
             self._tick()
 
     def record(self, loss: torch.Tensor) -> None:
-        """Take one step's loss: mean nats a token."""
+        """Take one step's loss: mean nats a token. Waits for no device."""
         self._losses.append(loss.detach())
 
     def _tick(self) -> None:
         self.flops += self._cost.flops
         self.steps += 1
-        self.spent += 1 if self.by_steps else self._cost.seconds
+        if self.kind == "wall":
+            self.spent = self.ask(self.steps)
+        else:
+            self.spent += 1 if self.kind == "steps" else self._cost.seconds
         share = min(1.0, self.spent / self.budget)
         if share * REPORTS >= self._reported + 1 and self._losses:
             self._reported = int(share * REPORTS)
             loss = float(torch.stack(self._losses).float().mean())
             self._losses = []
-            if not (math.isfinite(loss) and loss < 100):
-                raise Diverged(f"the loss is {loss:g} at step {self.steps}")
+            if not (math.isfinite(loss) and loss < TOO_MUCH):
+                raise Diverged(f"diverged: the loss is {loss:g} at step {self.steps}")
             self.report(share, loss)
+
+
+FREE_STEPS = 10
+"""The first steps compile: what they take is free, up to a limit."""
+
+
+def charged(ticks: Sequence[float], compile_s: float) -> float:
+    """The wall seconds that a training is charged, by the times of its start and of each step's end."""
+    if len(ticks) < 2:
+        return 0.0
+    first = ticks[min(FREE_STEPS, len(ticks) - 1)] - ticks[0]
+    return max(0.0, first - compile_s) + ticks[-1] - ticks[0] - first

@@ -2,22 +2,26 @@
 
 Each idea with where it comes from: RMSNorm (Zhang and Sennrich 2019), rotary places (Su et al. 2021), normed
 queries and keys (Henry et al. 2020), squared ReLU (So et al. 2021), values mixed with an embedding of the
-token (Zhou et al. 2024), windows of half the context in all but the last layer (Child et al. 2019), capped
+token (Zhou et al. 2024), windows of half the context in three of four layers (Child et al. 2019), capped
 logits (Gemma Team 2024), outputs that begin at zero, Muon for matrices (Jordan et al. 2024) with AdamW for
-the rest, and a linear warm-down.
+the rest, and a linear warm-down. On CUDA products are in bfloat16; attention is PyTorch's, which is Flash
+where that fits, and FlexAttention for compiled windows.
 """
 
+import functools
 import math
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex_attention
 
-SEQUENCE = 64  # range: 32..256 log
-BATCH = 16  # range: 4..64 log
-DEPTH = 2  # range: 1..6
+SEQUENCE = 64  # range: 32..2048 log
+BATCH = 16  # range: 4..256 log
+ACCUMULATE = 1  # choices: 1, 2, 4, 8
+DEPTH = 2  # range: 1..16
 HEADS = 2  # choices: 1, 2, 4, 8
-HEAD_SIZE = 32  # choices: 16, 24, 32, 48, 64
+HEAD_SIZE = 32  # choices: 16, 24, 32, 48, 64, 128
 WIDEN = 4  # range: 1..6
 VALUE_EMBEDDING = True  # choices: True, False
 WINDOWS = False  # choices: True, False
@@ -31,6 +35,8 @@ BETA_2 = 0.95  # range: 0.9..0.999
 WARMDOWN = 0.5  # range: 0.1..1.0
 
 WIDTH = HEADS * HEAD_SIZE
+COMPILE = torch.cuda.is_available()  # elsewhere it takes longer than it saves
+BF16 = COMPILE and torch.cuda.is_bf16_supported(including_emulation=False)
 
 
 def norm(x: Tensor) -> Tensor:
@@ -40,7 +46,8 @@ def norm(x: Tensor) -> Tensor:
 class Attention(nn.Module):
     def __init__(self, layer: int) -> None:
         super().__init__()
-        self.window = SEQUENCE // 2 if WINDOWS and layer < DEPTH - 1 else SEQUENCE
+        short = WINDOWS and layer % 4 != 3 and layer < DEPTH - 1
+        self.window = SEQUENCE // 2 if short else SEQUENCE
         self.qkv, self.out = nn.Linear(WIDTH, 3 * WIDTH, bias=False), nn.Linear(WIDTH, WIDTH, bias=False)
         nn.init.uniform_(self.qkv.weight, -math.sqrt(3 / WIDTH), math.sqrt(3 / WIDTH))
         nn.init.zeros_(self.out.weight)
@@ -53,12 +60,24 @@ class Attention(nn.Module):
             v = v + torch.sigmoid(self.share) * values.view_as(v)
         q, k = turned(norm(q), turn), turned(norm(k), turn)
         q, k, v = (heads.transpose(1, 2) for heads in (q, k, v))
-        if self.window < length:
-            ago = torch.arange(length)[:, None] - torch.arange(length)
-            mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=(ago >= 0) & (ago < self.window))
-        else:
+        if self.window >= length:
             mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        elif COMPILE and self.training:
+            mixed = flex_attention(q, k, v, block_mask=blocks(length, self.window, str(x.device)))
+        else:
+            ago = torch.arange(length, device=x.device)[:, None] - torch.arange(length, device=x.device)
+            mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=(ago >= 0) & (ago < self.window))
         return self.out(mixed.transpose(1, 2).reshape(batch, length, WIDTH))
+
+
+@functools.cache
+def blocks(length: int, window: int, device: str) -> BlockMask:
+    """Which places a place attends to: itself and those before it, less than a window ago."""
+
+    def seen(batch: Tensor, head: Tensor, to: Tensor, at: Tensor) -> Tensor:
+        return (to >= at) & (to - at < window)
+
+    return create_block_mask(seen, None, None, length, length, device=device)
 
 
 def turned(x: Tensor, turn: tuple[Tensor, Tensor]) -> Tensor:
@@ -131,21 +150,25 @@ class Muon(torch.optim.Optimizer):
             slopes = torch.stack([weights.grad for weights in group["params"]])
             state = self.state[group["params"][0]]
             mean = state.setdefault("mean", torch.zeros_like(slopes)).lerp_(slopes, 1 - MOMENTUM)
-            steps = orthogonal(slopes.lerp_(mean, MOMENTUM))
+            steps = nearest(slopes.lerp_(mean, MOMENTUM))
             rows, columns = steps.shape[1:]
-            for weights, step in zip(group["params"], steps, strict=True):
-                weights.add_(step, alpha=-group["lr"] * max(1.0, rows / columns) ** 0.5)
+            by = -group["lr"] * max(1.0, rows / columns) ** 0.5
+            torch._foreach_add_(group["params"], steps.unbind(), alpha=by)
 
 
 def orthogonal(matrices: Tensor) -> Tensor:
     """The polar factors of some matrices, roughly: singular values end between 0.7 and 1.2."""
     tall = matrices.shape[1] > matrices.shape[2]
     x = matrices.mT if tall else matrices
+    x = x.bfloat16() if BF16 else x
     x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
     for _ in range(5):
         square = x @ x.mT
         x = 3.4445 * x + (-4.7750 * square + 2.0315 * square @ square) @ x
-    return x.mT if tall else x
+    return (x.mT if tall else x).to(matrices.dtype)
+
+
+nearest = torch.compile(orthogonal) if COMPILE else orthogonal
 
 
 def rate(progress: float) -> float:
@@ -171,13 +194,17 @@ def train(model, data, clock) -> None:
     both = optimizers(model)
     groups = [group for optimizer in both for group in optimizer.param_groups]
     rates = [group["lr"] for group in groups]
+    model.train()
+    predict = torch.compile(model, dynamic=False) if COMPILE else model
     for progress in clock:
         for group, full in zip(groups, rates, strict=True):
             group["lr"] = full * rate(progress)
-        inputs, targets = data.batch(BATCH, SEQUENCE)
-        loss = F.cross_entropy(model(inputs).flatten(0, 1), targets.flatten())
         model.zero_grad(set_to_none=True)
-        loss.backward()
+        for _ in range(ACCUMULATE):
+            inputs, targets = data.batch(BATCH, SEQUENCE)
+            with torch.autocast("cuda", torch.bfloat16, enabled=BF16):
+                loss = F.cross_entropy(predict(inputs).flatten(0, 1), targets.flatten())
+            (loss / ACCUMULATE).backward()
+            clock.record(loss)
         for optimizer in both:
             optimizer.step()
-        clock.record(loss)

@@ -11,20 +11,21 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-SEQUENCE = 64  # range: 32..256 log
-BATCH = 16  # range: 4..64 log
-DEPTH = 2  # range: 1..6
-HEADS = 2  # choices: 1, 2, 4, 8
-HEAD_SIZE = 32  # choices: 16, 24, 32, 48, 64
-WIDEN = 4  # range: 1..6
+# What matters most stands first: a search turns the first ones first.
 LEARNING_RATE = 1e-3  # range: 0.0003..0.03 log
-WEIGHT_DECAY = 0.1  # range: 0.0..0.3
-BETA_1 = 0.9  # range: 0.6..0.95
-BETA_2 = 0.999  # range: 0.9..0.999
-CLIP = 1.0  # range: 0.1..10.0 log
-WARMUP = 0.0  # range: 0.0..0.2
 WARMDOWN = 0.0  # range: 0.0..1.0
+DEPTH = 2  # choices: 1, 2, 3, 4, 6
+BATCH = 16  # range: 4..64 log
 INIT = 0.02  # range: 0.005..0.2 log
+BETA_2 = 0.999  # range: 0.9..0.999
+WIDEN = 4  # range: 1..6
+SEQUENCE = 64  # range: 32..256 log
+HEAD_SIZE = 32  # choices: 16, 24, 32, 48, 64
+HEADS = 2  # choices: 1, 2, 4, 8
+BETA_1 = 0.9  # range: 0.6..0.95
+WARMUP = 0.0  # range: 0.0..0.2
+CLIP = 1.0  # range: 0.1..10.0 log
+WEIGHT_DECAY = 0.1  # range: 0.0..0.3
 
 WIDTH = HEADS * HEAD_SIZE
 
