@@ -1,7 +1,7 @@
 """What was answered before, by content, in a folder; believed once it was answered twice the same. Effect.
 
 A first answer is remembered and asked for again the next time, so the run that confirms a gain is a fresh
-one. What differs the second time is never served: whoever asks gets a new answer, and numbers that differ tell.
+one. What differs the second time is never served: it is asked for anew, and numbers that differ tell.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Memory:
         known = self._read(key)
         if known.get("times") == 2:
             return known["value"], True
-        value = make()
+        value = json.loads(json.dumps(make()))  # as it is read again: lists for tuples
         if not known:
             self._write(key, {"value": value, "times": 1})
         elif known.get("value") == value and known["times"] == 1:
