@@ -35,8 +35,8 @@ def serve(channel: int) -> None:
             send(channel, b"+" + answer)
 
 
-def confine(readable: list[str]) -> None:
-    """Let this process write nothing, connect to nothing, signal nobody, and read these paths only.
+def confine(readable: list[str], writable: tuple[str, ...] = ()) -> None:
+    """Let this process write to `writable` only, connect to nothing, signal nobody, read these paths only.
 
     By Landlock (Linux 5.13; landlock(7)), which also forbids to look into other processes, as root too. An
     older kernel allows all of it still: then it is the sandbox's task alone.
@@ -55,12 +55,14 @@ def confine(readable: list[str]) -> None:
         : 8 if version < 4 else 16 if version < 6 else 24
     ]
     ruleset = libc.syscall(_CREATE_RULESET, attributes, len(attributes), 0)
-    for path in readable:
+    for path in (*readable, *writable):
         try:
             descriptor = os.open(path, os.O_PATH)
         except OSError:
             continue
         allowed = _READ_FOLDER if os.path.isdir(path) else _READ_FILE
+        if path in writable:
+            allowed = (_WRITE_FOLDER if os.path.isdir(path) else _WRITE_FILE) & handled
         libc.syscall(_ADD_RULE, ruleset, 1, struct.pack("=Qi", allowed, descriptor), 0)
         os.close(descriptor)
     libc.prctl(_NO_NEW_PRIVS, 1, 0, 0, 0)
@@ -73,6 +75,8 @@ _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _NO_NEW_PRIVS = 38  # prctl(2)
 _READ_FILE, _READ_FOLDER = 0b101, 0b1101
 """Execute and read a file; and list a folder."""
+_WRITE_FILE, _WRITE_FOLDER = 0b100_0000_0000_0110, 0b111_0101_1011_1111
+"""Read, write and truncate a file; in a folder all but sockets and devices."""
 
 
 def stay_alone() -> None:
