@@ -75,6 +75,18 @@ CHANGED = {
     "no-think": ("<think> in the output", TOML, TOML.replace("model =", "think = false\nmodel =")),
     "swap-model": ("wrong", TOML, TOML.replace('model = "small"', 'model = "large"')),
     "drop-model": ("the pool's tiny answers nothing", TOML, TOML.replace('"tiny", ', "")),
+    "plain-template": (
+        "placeholder left in the text: '[date]'",
+        "Use this:\n```\nDate: [date]\nNext: <what comes>\n```\n{{facts}}\n",
+        "Use this:\nDate:\nNext:\n{{facts}}\n",
+    ),
+    "use-script": ("front matter is missing", 'post = ""  # none\n', 'post = "post.sh"  # none\n'),
+    "one-awk": (
+        "the scripts start 64 processes (forks), at most 20",
+        "for f in *; do\n  a=$(sed -n 's/^due: //p' \"$f\")\n"
+        "  b=$(sed -n 's/^ease: //p' \"$f\")\n  echo $a $b\ndone\n",
+        None,
+    ),
     "strip-output": ("code fence in line 1", "#!/bin/sh\n# nothing to do\ncat\n", None),
     "section-end": (
         "leaks the section 'Private'",
@@ -91,8 +103,17 @@ LEFT = {
         ("has 3 of 5 facts", "List them.\n"),
         ("names no file", "List them.\n"),
     ],
-    "format-rule": [("needs at least 5 bullets", "Sum it up.\n"), ("is not kind", "Sum it up.\n")],
-    "checked-rule": [("wrong", "Sum it up.\n"), ("must name a file", "Always name a file.\n")],
+    "format-rule": [
+        ("needs at least 5 bullets", "Sum it up.\n"),
+        ("is not kind", "Sum it up.\n"),
+        ("what the collector hands over misses 'linen'", "Sum it up.\n"),
+    ],
+    "checked-rule": [
+        ("wrong", "Sum it up.\n"),
+        ("must name what it misses: 'linen'", "Sum it up.\n"),
+        ("copied from the prompt's example: 60% of the text", "Sum it up.\n"),
+        ("must name a file", "Always name a file.\n"),
+    ],
     "forbid-fences": [("code fence in line 1", "Answer in words. No code fences.\n")],
     "forbid-words": [("forbidden: 'As an AI'", "Sum it up.\n\nNever write: As an AI\n")],
     "structure-only": [
@@ -114,6 +135,20 @@ LEFT = {
     "no-think": [("<think>", "model = 3\n"), ("<think>", "model = 'a'\nthink = false\n")],
     "swap-model": [("wrong", 'model = "small"\n'), ("wrong", 'pool = ["a", "b"]\n')],
     "drop-model": [("pool", 'pool = ["a"]\n'), ("pool", "pool = [1, 2]\n"), ("pool", 'models = "a, b"\n')],
+    "plain-template": [
+        ("placeholder left", "See [the list](a.md) and {{facts}}; 2 < 3 and 4 > 3.\n"),
+        ("code fence", "Write `x`.\n"),
+    ],
+    "use-script": [
+        ("front matter is missing", 'post = "clean.sh"\n'),
+        ("front matter is missing", 'collect = ""\n'),
+    ],
+    "one-awk": [
+        ("forks", "a=$(sed -n 's/^due: //p' \"$f\")\n"),
+        ("forks", "a=$(sed -n 's/^due: //p' \"$f\")\nb=$(sed -n 's/^due: //p' \"$g\")\n"),
+        ("forks", "a=$(sed -n '/due/p' \"$f\")\nb=$(sed -n '/ease/p' \"$f\")\n"),
+        ("forks", "a=x$(sed -n 's/^due: //p' $f)\nb=x$(sed -n 's/^ease: //p' $f)\n"),
+    ],
     "strip-output": [
         ("code fence", "sed 's/a/b/'\n"),
         ("code fence", "cat | sed 's/a/b/'\n"),
@@ -224,6 +259,22 @@ def test_a_section_ends_where_the_next_begins(tmp_path: Path) -> None:
         assert run(site.text, "", tmp_path) == "## Trends\nlinen\n### Cuts\nwide\n"
 
 
+def test_one_awk_reads_what_four_seds_read(tmp_path: Path) -> None:
+    script = (
+        "for note in *.txt; do\n  due=$(sed -n 's/^due: //p' \"$note\")\n"
+        "  title=$(sed -n 's/^title: //p' \"$note\")\n  ease=$(sed -n 's/^ease: //p' \"$note\")\n"
+        '  if [ "$due" \\> "2026-05" ]; then continue; fi\n  echo "$due|$title|$ease"\ndone | sort\n'
+    )
+    (tmp_path / "a.txt").write_text("title: Fox & co: $(x) `y`\\n\ndue: 2026-04-01\n")
+    (tmp_path / "b.txt").write_text("due: 2026-06-01\ntitle: late\n")
+    (tmp_path / "c c.txt").write_text("ease: 2\ntitle:  two  blanks \ndue: 2026-01-01")
+    (tmp_path / "d.txt").write_text("")
+    (site,) = sites_of(BY_NAME["one-awk"], script, "processes (forks)")
+    assert site.text.count("awk") == 1
+    assert "sed" not in site.text
+    assert run(site.text, "", tmp_path) == run(script, "", tmp_path)
+
+
 def test_the_post_processor_takes_off_what_nobody_wants(tmp_path: Path) -> None:
     given = "<think>\nhm\n</think>\n\n```markdown\n# A\n\ntext <topic>\n```\n\n"
     strip = sites_of(BY_NAME["strip-output"], "cat\n", "code fence")[0].text
@@ -244,6 +295,11 @@ def test_the_post_processor_takes_off_what_nobody_wants(tmp_path: Path) -> None:
         ("between 3 and 5 questions, found 9", ["between 3 and 5 questions"]),
         ("at least 80 words (34)", ["at least 80 words"]),
         ("5 bullets wanted; 2 found", ["exactly 5 bullets"]),
+        ("the text misses 'kiln': names 0, 2 are needed", []),
+        (
+            "needs at least 4 bullets, has 0; needs at least 40 words, has 9",
+            ["at least 4 bullets", "at least 40 words"],
+        ),
         ("has 3 of 5 facts", []),
         ("ends in mid-sentence", []),
     ],
@@ -282,7 +338,7 @@ def test_what_answers_the_lowest_task_is_proposed_first() -> None:
     told = """task a score 3.5
   check words: needs at least 90 words, has 12
 task b score 2.0 reads c
-  check end: ends in mid-sentence
+  check end: must not end in mid-sentence
   check forks: 900 processes, at most 40
 """
     known = replace(brief_of(source), diagnosis=f"<<<output\n{told}\n<<<end")

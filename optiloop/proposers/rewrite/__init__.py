@@ -69,13 +69,18 @@ def _answers(brief: Brief, task: Ailing) -> Iterator[Candidate]:
     for folder in (task.name, *task.reads):
         files = {path: text for path, text in brief.source.items() if folder in path.split("/")[:-1]}
         for rule in ranked:
-            for failure in task.failures:
-                if not _fits(rule, failure):
-                    continue
+            for said in _heard(rule, task.failures):
                 for path, text in files.items():
-                    said = failure.said if rule.answers else ""
                     for site in sites_of(rule, text, said) if rule.language.holds(path, text) else ():
                         yield Candidate(path, rule, site)
+
+
+def _heard(rule: Rule, failures: Sequence[Failure]) -> list[str]:
+    """What a rule gets to hear: all that fits it at once, for each check caps the score, then each alone."""
+    fitting = [failure.said for failure in failures if _fits(rule, failure)]
+    if not rule.answers:
+        return [""] if fitting else []
+    return list(dict.fromkeys(["; ".join(fitting), *fitting])) if fitting else []
 
 
 def _fits(rule: Rule, failure: Failure) -> bool:

@@ -27,6 +27,8 @@ _WANTED = re.compile(r"\b(?:(?:are|is) )?(?:wanted|needed|expected|required|aske
 _NEEDS = re.compile(
     r"^(?:it |the (?:output|answer|text) )?(?:needs|wants|must|should)(?: have| be)?\s+", re.I
 )
+_UNTOLD = re.compile(r"\bmiss(?:es|ing)?\b[^;]*['\"]", re.IGNORECASE)
+"""What this input should have led to: told to a prompt it would be right for this input alone."""
 _QUOTED = re.compile(r"[\"“'‘`]([^\"”'’`\n]{1,80})[\"”'’`]")
 
 
@@ -65,6 +67,8 @@ def _lone_noun(clauses: list[str]) -> str:
 
 def form_in(said: str) -> str:
     """The rule that states the form a check wants; empty where its words name none."""
+    if _UNTOLD.search(said):
+        return "Call each thing by the name that it has in the input." if "text" in said else ""
     quoted = _QUOTED.findall(said)
     named = ", ".join(quoted)
     if re.search(r"\bJSON\b", said, re.IGNORECASE):
@@ -87,6 +91,14 @@ def form_in(said: str) -> str:
     return ""
 
 
+_SHAPES = {"bullets": ", each on a line that begins with '- '", "sentences": ", each with a full stop"}
+_SCANT = re.compile(
+    r"[A-Z][^.!?\n]*\b(?:one|a single|a few|short|brief)\b[^.!?\n]*"
+    r"\b(?:enough|sentences?|words?|lines?)\b[^.!?\n]*\."
+)
+"""A sentence that asks for little."""
+
+
 # --- the rules ---------------------------------------------------------------------------------------
 
 
@@ -96,9 +108,16 @@ def counted_rule(prompt: Heard[str]) -> Iterator[Site]:
     A prompt without counts gets as much as the model likes. Source: the vault's lesson "thin prompt without
     counts", and its brief that was too short for the next task; a small model's briefing .44 -> .67.
     """
-    for count in counts_in(prompt.said):
-        if count.lower() not in prompt.seen.lower():
-            yield from _said(prompt.seen, f"Write {count}.", f"no count -> {count}")
+    text = prompt.seen
+    counts = [count for count in counts_in(prompt.said) if count.lower() not in text.lower()]
+    rule = " ".join(f"Write {count}{_SHAPES.get(count.split()[-1], '')}." for count in counts)
+    if not rule:
+        return
+    what = f"no count -> {', '.join(counts)}"
+    for hit in _SCANT.finditer(text) if "at least" in rule else ():
+        line = text.count("\n", 0, hit.start()) + 1
+        yield Site("", line, f"{hit[0]!r} -> {', '.join(counts)}", text, (Edit(*hit.span(), rule),))
+    yield from _said(text, rule, what)
 
 
 def format_rule(prompt: Heard[str]) -> Iterator[Site]:
@@ -118,11 +137,12 @@ def checked_rule(prompt: Heard[str]) -> Iterator[Site]:
     What is judged and never said is met by chance. Source: the vault's rule that a prompt names what its
     judge looks at.
     """
-    said = _FOUND.split(re.split(r"[;(]|, (?=has|got|found|only)", prompt.said)[0])[0].strip(" .,:")
-    asked = _NEEDS.sub("", said)
-    if len(asked.split()) > 1 and asked.lower() not in prompt.seen.lower():
-        rule = f"Make sure of this: {asked}{'' if asked.endswith('?') else '.'}"
-        yield from _said(prompt.seen, rule, f"told what is checked: {asked[:50]}")
+    for clause in re.split(r"[;(]|, (?=has|got|found|only)", prompt.said):
+        asked = _NEEDS.sub("", clause.strip())
+        says = asked != clause.strip() or clause.rstrip().endswith("?")
+        if says and not _UNTOLD.search(clause) and asked.lower() not in prompt.seen.lower():
+            rule = f"Make sure of this: {asked}{'' if asked.endswith('?') else '.'}"
+            yield from _said(prompt.seen, rule, f"told what is checked: {asked[:50]}")
 
 
 def forbid_fences(prompt: Heard[str]) -> Iterator[Site]:
@@ -161,6 +181,30 @@ def _said(text: str, rule: str, what: str) -> Iterator[Site]:
     line = text.count("\n", 0, end) + 1
     yield Site("", line, f"{what} (last line)", text, (Edit(end, len(text), f"\n\n{rule}\n"),))
     yield Site("", 1, f"{what} (first line)", text, (Edit(0, 0, f"{rule}\n\n"),))
+
+
+# --- templates ---------------------------------------------------------------------------------------
+
+_FENCED = re.compile(r"(?m)^[ \t]*(```+|~~~+)[^\n]*(?:\n|\Z)")
+_BLANK = re.compile(r"(?m)[ \t]*(?<!\{)(?:\[[A-Za-z][^\]\n]{0,60}\](?!\()|<[A-Za-z][^>\n]{0,60}>)")
+
+
+def plain_template(prompt: Heard[str]) -> Iterator[Site]:
+    """Take the code fences off a prompt's own template, and its placeholders out; both, then each.
+
+    A model gives back the form that it is shown, fence and all. Source: the vault's "literal placeholders and
+    code fences" lesson.
+    """
+    text = prompt.seen
+    fences = [Edit(*hit.span(), "") for hit in _FENCED.finditer(text)]
+    blanks = [Edit(*hit.span(), "") for hit in _BLANK.finditer(text)]
+    for what, edits in (
+        ("fences and placeholders of the template -> gone", [*fences, *blanks] if fences and blanks else []),
+        ("placeholders of the template -> gone", blanks),
+        ("fences of the template -> gone", fences),
+    ):
+        if edits:
+            yield Site("", text.count("\n", 0, edits[0].start) + 1, what, text, tuple(edits))
 
 
 # --- examples ----------------------------------------------------------------------------------------
@@ -231,6 +275,14 @@ RULES = (
         counted_rule,
         measured=False,
         answers=r"\d",
+    ),
+    Rule(
+        "plain-template",
+        PROMPT,
+        2.9,
+        plain_template,
+        measured=False,
+        answers=r"fence|```|placeholder",
     ),
     Rule("forbid-fences", PROMPT, 2.2, forbid_fences, measured=False, answers=_FENCE),
     Rule(

@@ -24,6 +24,7 @@ _HEAT = re.compile(r"temperature", re.IGNORECASE)
 _THINK = re.compile(r"(?:enable_)?(?:think|thinking|reasoning)", re.IGNORECASE)
 _MODEL = re.compile(r"model", re.IGNORECASE)
 _POOL = re.compile(r"(?:model_?)?(?:models|pool|candidates|fallbacks)", re.IGNORECASE)
+_POST = re.compile(r"post(?:_?process(?:or)?)?|filter|cleanup", re.IGNORECASE)
 _LIMIT = re.compile(r"(?:\w*_)?(?:lines|limit|head|tail|items|entries|notes|window|last|top)", re.IGNORECASE)
 _VALUE = r"(?:\"(?:[^\"\\\n]|\\.)*\"|'[^'\n]*'|[^\s,#\]}\"'\[{][^\n,#\]}]*?)(?=[ \t]*(?:[,\]}\n#]|$))"
 MOST_ROOM, LEAST_ROOM = 4096, 16
@@ -265,10 +266,23 @@ def drop_model(settings: Heard[Settings]) -> Iterator[Site]:
             yield from settings.seen.site(edit, f"{_dotted(path)}: without {model}")
 
 
+def use_script(settings: Heard[Settings]) -> Iterator[Site]:
+    """Have the output put right by a script: name one where the key for it is empty.
+
+    A rule in a prompt is heeded now and then, a program each time. Source: the vault's "a post-processor that
+    is missing".
+    """
+    for path, value in settings.seen.found(_POST):
+        if value == "":
+            edit = settings.seen.with_value(path, f"{path[-1]}.sh")
+            yield from settings.seen.site(edit, f"{_dotted(path)}: none -> {path[-1]}.sh")
+
+
 def _dotted(path: Path) -> str:
     return ".".join(str(key) for key in path)
 
 
+UNPOLISHED = r"fence|```|placeholder|front[ -]?matter|think|words about|preamble"
 CUT = (
     r"truncat|cut (?:off|short)|unfinished|incomplete|complete|mid-?sentence|num_predict|too short|\bends?\b"
 )
@@ -282,7 +296,8 @@ RULES = (
     Rule("widen-limit", SETTINGS, 1.9, widen_limit, measured=False, answers=HIDDEN),
     Rule("narrow-limit", SETTINGS, 2.1, narrow_limit, measured=False, answers=FLOODED),
     Rule("no-think", SETTINGS, 1.7, no_think, measured=False, answers=r"think|thought|reason"),
-    Rule("drop-model", SETTINGS, 1.6, drop_model, measured=False, answers=r"model|pool"),
+    Rule("use-script", SETTINGS, 3.3, use_script, measured=False, answers=UNPOLISHED),
+    Rule("drop-model", SETTINGS, 2.3, drop_model, measured=False, answers=r"\w"),
     Rule("swap-model", SETTINGS, 1.3, swap_model, measured=False, answers=r"\w"),
     Rule(
         "less-room", SETTINGS, 1.2, less_room, measured=False, answers=r"too long|ramble|repeat|at most|slow"

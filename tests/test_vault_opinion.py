@@ -1,0 +1,155 @@
+"""A judge's calibration: what is decided, what is left open, and who is refused."""
+
+from __future__ import annotations
+
+import math
+import random
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from optiloop.errors import TargetError
+from optiloop.vault.opinion import (
+    FIRST,
+    Calibration,
+    Lean,
+    Margins,
+    Pair,
+    calibrate,
+    calibrated,
+    choice,
+    margins_of,
+    of_a_coin,
+    opinion,
+    read_pairs,
+    smallest_margin,
+)
+
+LABELLED = Path(__file__).parents[1] / "targets" / "vault" / "labelled.jsonl"
+PAIRS = [
+    Pair(f"kind {number % 4}", "vague", "Say it.", "x", ("Is it so?",), f"good {number}", f"bad {number}")
+    for number in range(60)
+]
+
+
+@dataclass
+class FakeOracle:
+    """Knows good from bad in `known` of 60 pairs, else 0.5; `first` is what coming first gains, in logits."""
+
+    known: int = 60
+    right: bool = True
+    first: float = 0.0
+    asked: int = 0
+
+    def probability_yes(self, prompt: str, *, model: str = "judge", system: str = "") -> float | None:
+        self.asked += 1
+        one = prompt.partition("Text B:")[0]
+        number = int("".join(char for char in one if char.isdigit()) or 0)
+        sign = (1 if "good" in one else -1) * (1 if self.right else -1)
+        logit = self.first + (sign if number < self.known else 0.0)
+        return 1 / (1 + math.exp(-logit))
+
+
+def test_a_judge_that_knows_is_heard() -> None:
+    found = calibrate(FakeOracle(first=2.0), "m", PAIRS)
+    assert (found.right, found.wrong, found.refused) == (60, 0, "")
+    assert found.accuracy == 1.0
+    assert found.abstention == 0.0
+    assert found.order_bias == pytest.approx(2.0)
+    assert "heard" in found.as_text()
+    assert Calibration.of_json(found.as_json()) == found
+
+
+def test_a_judge_that_is_wrong_is_refused_early() -> None:
+    oracle = FakeOracle(right=False)
+    found = calibrate(oracle, "m", PAIRS)
+    assert found.pairs == FIRST
+    assert found.refused == f"it ranks 0 of the first {FIRST} pairs right"
+    assert oracle.asked == FIRST * 4
+    assert "the checks judge alone" in found.as_text()
+
+
+def test_a_judge_without_an_opinion_is_refused() -> None:
+    found = calibrate(FakeOracle(known=0), "m", PAIRS)
+    assert found.refused
+    assert found.accuracy is None
+    assert found.abstention == 1.0
+
+
+def test_a_judge_that_never_answers_is_refused() -> None:
+    @dataclass
+    class Mute:
+        def probability_yes(self, prompt: str, *, model: str = "judge", system: str = "") -> float | None:
+            return None
+
+    found = calibrate(Mute(), "m", PAIRS)
+    assert found.refused
+    assert found.order_bias is None
+    assert opinion(Mute(), "x", request="", given="", questions=("Is it?",)) is None
+
+
+def test_a_coin_is_hardly_ever_heard() -> None:
+    chance = random.Random(5)
+    heard = 0
+    for _ in range(400):
+        found = [Lean(chance.gauss(0, 1), chance.gauss(0, 1), 0.0) for _ in range(66)]
+        heard += not calibrated("coin", found).refused
+    assert heard <= 8, f"{heard} of 400 coins were heard"
+
+
+def test_a_judge_as_good_as_the_best_small_one_is_heard() -> None:
+    """78 % right by its mean P(yes), more so where it is surer: as a 1.5B model was measured."""
+    chance = random.Random(6)
+    heard = 0
+    for _ in range(100):
+        found = [Lean(chance.gauss(0.77, 1), chance.gauss(0.5, 1), 0.4) for _ in range(66)]
+        heard += not calibrated("m", found).refused
+    assert heard >= 80
+
+
+def test_below_the_margin_it_abstains_unless_both_orders_tell() -> None:
+    margins = Margins(odds=0.1, choice=0.5)
+    assert margins.verdict(Lean(0.2, -3.0, 0.0)) == 1
+    assert margins.verdict(Lean(-0.2, 3.0, 0.0)) == -1
+    assert margins.verdict(Lean(0.05, -0.6, 0.0)) == -1
+    assert margins.verdict(Lean(0.05, 0.4, 0.0)) == 0
+    assert Margins().verdict(Lean(9.0, 9.0, 0.0)) == 0
+
+
+def test_order_alone_decides_nothing() -> None:
+    found = choice(FakeOracle(known=0, first=3.0), "good 1", "bad 1", request="", given="")
+    assert found is not None
+    signal, bias = found
+    assert signal == pytest.approx(0.0)
+    assert bias == pytest.approx(3.0)
+
+
+def test_a_margin_needs_enough_pairs_and_most_of_them_right() -> None:
+    assert smallest_margin([1.0] * 7) is None
+    assert smallest_margin([3.0] * 8 + [-1.0] * 8) == 3.0
+    assert smallest_margin([-3.0] * 8 + [1.0] * 8) is None
+    assert margins_of([Lean(0.0, 0.0, 0.0)] * 20) == Margins()
+
+
+def test_a_coins_tail() -> None:
+    assert of_a_coin(0, 5) == 1.0
+    assert of_a_coin(5, 5) == pytest.approx(1 / 32)
+
+
+def test_a_line_that_is_no_pair_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "labelled.jsonl"
+    file.write_text(LABELLED.read_text().splitlines()[0] + '\n{"kind": "x"}\n')
+    with pytest.raises(TargetError, match=r"labelled\.jsonl:2: no labelled pair"):
+        read_pairs(file)
+    with pytest.raises(TargetError, match="cannot read"):
+        read_pairs(tmp_path / "none.jsonl")
+
+
+def test_the_shipped_pairs_are_at_least_sixty_of_every_kind_and_no_two_alike() -> None:
+    pairs = read_pairs(LABELLED)
+    kinds = {pair.kind for pair in pairs}
+    assert len(pairs) >= 60
+    assert len(kinds) >= 10
+    assert len({(pair.input, pair.bad) for pair in pairs}) == len(pairs)
+    assert all(pair.good != pair.bad and pair.questions and pair.wrong for pair in pairs)
