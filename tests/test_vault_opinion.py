@@ -12,6 +12,7 @@ import pytest
 from optiloop.errors import TargetError
 from optiloop.vault.opinion import (
     FIRST,
+    ORDERED,
     Calibration,
     Lean,
     Margins,
@@ -66,7 +67,7 @@ def test_a_judge_that_is_wrong_is_refused_early() -> None:
     found = calibrate(oracle, "m", PAIRS)
     assert found.pairs == FIRST
     assert found.refused == f"it ranks 0 of the first {FIRST} pairs right"
-    assert oracle.asked == FIRST * 4
+    assert oracle.asked == FIRST * 2 + ORDERED * 2
     assert "the checks judge alone" in found.as_text()
 
 

@@ -28,6 +28,8 @@ FEWEST = 8
 """Decided pairs below which a share says nothing."""
 FIRST, HOPELESS = 24, 13
 """A judge that ranks at most so many of the first pairs right is not asked about the rest."""
+ORDERED = 12
+"""Pairs that are always asked in both orders."""
 
 SYSTEM = "You check one text against one question. Answer with yes or no."
 _SURE = 1e-6
@@ -58,12 +60,12 @@ class Lean:
     """How a judge ranks one pair, above 0 where it is right.
 
     `odds` is the difference of the mean P(yes), None without an answer; `choice` is that of both orders, in
-    logits; `bias` what it gives to whichever text comes first.
+    logits, where they were asked; `bias` what it gives to whichever text comes first.
     """
 
     odds: float | None
-    choice: float | None
-    bias: float | None
+    choice: float | None = None
+    bias: float | None = None
 
 
 @dataclass(frozen=True)
@@ -185,22 +187,11 @@ def choice(
     return (logits[0] - logits[1]) / 2, (logits[0] + logits[1]) / 2
 
 
-def leans(oracle: Oracle, pair: Pair, *, model: str = "judge") -> Lean:
-    """How a judge ranks a labelled pair."""
-    good, bad = (
-        opinion(
-            oracle,
-            text,
-            request=pair.request,
-            given=pair.input,
-            questions=pair.questions,
-            model=model,
-        )
-        for text in (pair.good, pair.bad)
-    )
-    chosen = choice(oracle, pair.good, pair.bad, request=pair.request, given=pair.input, model=model)
-    signal, bias = chosen or (None, None)
-    return Lean(None if good is None or bad is None else good - bad, signal, bias)
+def odds(oracle: Oracle, pair: Pair, *, model: str = "judge") -> float | None:
+    """How a judge ranks a labelled pair by its mean P(yes): above 0 where it is right."""
+    about: dict[str, Any] = {"request": pair.request, "given": pair.input, "questions": pair.questions}
+    good, bad = (opinion(oracle, text, model=model, **about) for text in (pair.good, pair.bad))
+    return None if good is None or bad is None else good - bad
 
 
 def _logit(odds: float) -> float:
@@ -214,15 +205,32 @@ def _logit(odds: float) -> float:
 def calibrate(oracle: Oracle, model: str, pairs: Sequence[Pair]) -> Calibration:
     """Ask a judge about labelled pairs, and say whether it is to be heard, and from which margin on.
 
-    Raises NoAnswerError where the model is not to be had.
+    Both orders are asked of some pairs, for the order bias, and of those that the odds leave open. Raises
+    NoAnswerError where the model is not to be had.
     """
     found: list[Lean] = []
-    for pair in _mixed(pairs):
-        found.append(leans(oracle, pair, model=model))
-        first = [lean.odds or 0.0 for lean in found[:FIRST]]
-        if len(found) == FIRST and sum(odds > 0 for odds in first) <= HOPELESS:
+    mixed = _mixed(pairs)
+    for pair in mixed:
+        found.append(Lean(odds(oracle, pair, model=model)))
+        if len(found) == FIRST and _ranked(found) <= HOPELESS:
             break
+    surest = 0.0 if len(found) < len(pairs) else _least_sure(found)
+    for number, (lean, pair) in enumerate(zip(found, mixed, strict=False)):
+        if number < ORDERED or abs(lean.odds or 0.0) < surest:
+            chosen = choice(oracle, pair.good, pair.bad, request=pair.request, given=pair.input, model=model)
+            found[number] = Lean(lean.odds, *(chosen or (None, None)))
     return calibrated(model, found)
+
+
+def _ranked(found: Sequence[Lean]) -> int:
+    """How many pairs the odds rank right."""
+    return sum(lean.odds is not None and lean.odds > 0 for lean in found)
+
+
+def _least_sure(found: Sequence[Lean]) -> float:
+    """The odds from which on no pair can be left open."""
+    margins = [margins_of(part).odds for part in (found, found[::2], found[1::2])]
+    return max(math.inf if margin is None else margin for margin in margins)
 
 
 def _mixed(pairs: Sequence[Pair]) -> list[Pair]:
@@ -272,7 +280,7 @@ def smallest_margin(sizes: Sequence[float]) -> float | None:
 
 
 def _why_refused(found: Sequence[Lean], right: int, wrong: int) -> str:
-    ranked = sum(lean.odds is not None and lean.odds > 0 for lean in found)
+    ranked = _ranked(found)
     decided = right + wrong
     if len(found) <= FIRST and ranked <= HOPELESS:
         return f"it ranks {ranked} of the first {len(found)} pairs right"
