@@ -22,8 +22,8 @@ _CALLS = {
     "x86_64": (0xC000003E, 317, (56, 57, 58, 435), (41, 53, 425)),
     "aarch64": (0xC00000B7, 277, (220, 435), (198, 199, 425)),
 }
-"""Architecture, seccomp, what starts a process (clone, fork, vfork, clone3), and what reaches elsewhere (socket,
-socketpair, io_uring_setup), by number; above 2**30 are those of x32."""
+"""Architecture; by number: seccomp, what starts a process (clone, fork, vfork, clone3), and what reaches out
+(socket, socketpair, io_uring_setup). Above 2**30 are those of x32."""
 
 
 def main() -> None:
@@ -54,7 +54,7 @@ def announce(channel: int) -> None:
 
 
 def filtered(starting: int) -> int | None:
-    """Install the filter; the listener where processes that start are to be told of, None where there is none."""
+    """Install the filter; the listener where starting processes are to be told of, None where none is."""
     machine = os.uname().machine
     if sys.platform != "linux" or machine not in _CALLS:
         return None
@@ -73,8 +73,8 @@ def filtered(starting: int) -> int | None:
     for at, (code, value, to) in enumerate(checks):
         program.append((code, len(checks) - 1 - at + to, 0, value))
     program += [(0x06, 0, 0, value) for value in (_ALLOW, starting, _REFUSE | errno.EPERM)]
-    code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *step) for step in program))
-    filter_ = struct.pack("@HP", len(program), ctypes.addressof(code))
+    steps = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *step) for step in program))
+    filter_ = struct.pack("@HP", len(program), ctypes.addressof(steps))
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(_NO_NEW_PRIVS, 1, 0, 0, 0)
     flags = _NEW_LISTENER if starting == _NOTIFY else 0

@@ -1,7 +1,7 @@
 """Run a task's script: in a fresh folder, within limits, its processes counted. Effect.
 
-A script sees the folder it runs in, the system's programs and Python's library, and nothing else of the vault,
-the judge or the models: docs/vault.md says which kernel holds that.
+A script sees the folder it runs in, the system's programs and Python's library, and nothing of the judge, the
+models or the rest of the vault: docs/vault.md says which kernel holds that.
 """
 
 from __future__ import annotations
