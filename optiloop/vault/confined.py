@@ -1,7 +1,7 @@
 """Shuts itself in and becomes a vault's script: `python -I -S confined.py JSON`. Effect.
 
 It may read what the order names, write to the script's own folder, and reach no network and no other process
-(Landlock and seccomp, Linux). What starts processes from then on asks the parent, who counts and says yes.
+(Landlock and seccomp, Linux). What starts programs from then on asks the parent, who counts and says yes.
 """
 
 from __future__ import annotations
@@ -16,14 +16,15 @@ import struct
 import sys
 
 _NO_NEW_PRIVS = 38  # prctl(2)
-_SET_MODE_FILTER, _NEW_LISTENER = 1, 8  # seccomp(2)
+_SET_MODE_FILTER, _NEW_LISTENER = 1, 8 | 32  # seccomp(2); without the 32 of Linux 5.19 a signal asks twice
 _ALLOW, _NOTIFY, _REFUSE = 0x7FFF0000, 0x7FC00000, 0x00050000
 _CALLS = {
-    "x86_64": (0xC000003E, 317, (56, 57, 58, 435), (41, 53, 425)),
-    "aarch64": (0xC00000B7, 277, (220, 435), (198, 199, 425)),
+    "x86_64": (0xC000003E, 317, (59, 322), (41, 53, 425)),
+    "aarch64": (0xC00000B7, 277, (221, 281), (198, 199, 425)),
 }
-"""Architecture, seccomp, what starts a process (clone, fork, vfork, clone3), and what reaches elsewhere (socket,
-socketpair, io_uring_setup), by number; above 2**30 are those of x32."""
+"""Architecture; by number: seccomp, what starts a program (execve, execveat), and what reaches out (socket,
+socketpair, io_uring_setup). Above 2**30 are those of x32. A fork is no good to count: it begins again, and
+asks again, whenever a signal arrives."""
 
 
 def main() -> None:
@@ -42,7 +43,7 @@ def main() -> None:
 
 
 def announce(channel: int) -> None:
-    """Have the kernel refuse sockets and tell of each new process on a descriptor that the parent gets."""
+    """Have the kernel refuse sockets and tell of each new program on a descriptor that the parent gets."""
     with socket.socket(fileno=channel) as parent:
         listener = filtered(_NOTIFY)
         if listener is None:  # no notice to be had: count nothing
@@ -54,7 +55,7 @@ def announce(channel: int) -> None:
 
 
 def filtered(starting: int) -> int | None:
-    """Install the filter; the listener where processes that start are to be told of, None where there is none."""
+    """Install the filter; the listener where starting programs are to be told of, None where none is."""
     machine = os.uname().machine
     if sys.platform != "linux" or machine not in _CALLS:
         return None
@@ -73,8 +74,8 @@ def filtered(starting: int) -> int | None:
     for at, (code, value, to) in enumerate(checks):
         program.append((code, len(checks) - 1 - at + to, 0, value))
     program += [(0x06, 0, 0, value) for value in (_ALLOW, starting, _REFUSE | errno.EPERM)]
-    code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *step) for step in program))
-    filter_ = struct.pack("@HP", len(program), ctypes.addressof(code))
+    steps = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *step) for step in program))
+    filter_ = struct.pack("@HP", len(program), ctypes.addressof(steps))
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(_NO_NEW_PRIVS, 1, 0, 0, 0)
     flags = _NEW_LISTENER if starting == _NOTIFY else 0

@@ -1,7 +1,7 @@
 """Run a task's script: in a fresh folder, within limits, its processes counted. Effect.
 
-A script sees the folder it runs in, the system's programs and Python's library, and nothing else of the vault,
-the judge or the models: docs/vault.md says which kernel holds that.
+A script sees the folder it runs in, the system's programs and Python's library, and nothing of the judge, the
+models or the rest of the vault: docs/vault.md says which kernel holds that.
 """
 
 from __future__ import annotations
@@ -26,21 +26,27 @@ from pathlib import Path
 from threading import Thread
 
 from optiloop import bench
+from optiloop.errors import TargetError
 
 MOST_BYTES = 1 << 20
 """Of what a script may say, and of each file that it may write."""
 MOST_STARTED = 500
-"""Processes that a script may start before it is ended."""
+"""Programs that a script may start; it gets no more."""
 _COMPLAINT = 2000
 _CONFINED = Path(__file__).with_name("confined.py")
 _SYSTEM = ("/usr", "/bin", "/lib", "/lib64", "/etc/alternatives", "/etc/ld.so.cache", "/etc/localtime")
 _DEVICES = ("/dev/zero", "/dev/urandom")
+_LIBRARY = (
+    sysconfig.get_path("stdlib"),
+    sysconfig.get_path("platstdlib"),
+    sysconfig.get_config_var("LIBDIR"),
+)
 _RECEIVE, _SEND, _CONTINUE = 0xC0502100, 0xC0182101, 1  # seccomp_unotify(2)
 
 
 @dataclass(frozen=True)
 class Ran:
-    """What a script did. `started` counts its processes but the first; None where the kernel does not tell.
+    """What a script did. `started` counts the programs that it starts; None where the kernel does not tell.
 
     `failure` says why it came to no good end; empty where it did.
     """
@@ -88,6 +94,8 @@ def run_script(
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
         started = census.count()
+        if not census.began:
+            raise TargetError(f"{script.name} could not be shut in: {_said(err)[-_COMPLAINT:]}")
         said, complaint = _said(out), _said(err)[-_COMPLAINT:]
     failure = _failure(process.returncode, late, seconds, started, complaint)
     return Ran(said, complaint, started, time.monotonic() - began, failure)
@@ -95,13 +103,11 @@ def run_script(
 
 def order_of(line: list[str], script: Path, folder: Path, channel: int, seconds: float) -> dict[str, object]:
     """What `confined.py` is told."""
-    python = [sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"), line[0]]
-    libraries = sysconfig.get_config_var("LIBDIR")
     limits = {"CPU": max(1, round(seconds)), "FSIZE": MOST_BYTES, "NOFILE": 64, "CORE": 0, "DATA": 512 << 20}
     return {
         "line": line,
         "worker": str(Path(bench.__file__).parent),
-        "readable": [*_SYSTEM, *_DEVICES, *python, libraries, str(script)],
+        "readable": [*_SYSTEM, *_DEVICES, *_LIBRARY, line[0], str(script)],
         "writable": [str(folder), os.devnull],
         "channel": channel,
         "limits": limits,
@@ -116,25 +122,29 @@ def environment(folder: Path, own: Mapping[str, str]) -> dict[str, str]:
 
 
 class Census:
-    """Counts the processes that a script starts, as the kernel asks for each whether it may."""
+    """Counts the processes of a script that become a program, as the kernel asks for each whether it may.
+
+    A process that tries several paths, or one after the other, is one.
+    """
 
     def __init__(self, line: socket.socket) -> None:
-        self._line, self._count = line, 0
-        self._told = False
+        self._line, self._programs = line, set[int]()
+        self.began = self._told = False
         self._thread = Thread(target=self._attend, daemon=True)
         self._thread.start()
 
     def count(self) -> int | None:
         """How many there were, once the script has ended."""
         self._thread.join(5.0)
-        return self._count if self._told else None
+        return max(0, len(self._programs) - 1) if self._told else None
 
     def _attend(self) -> None:
         with self._line:
             try:
-                _, descriptors, _, _ = socket.recv_fds(self._line, 1, 1)
+                said, descriptors, _, _ = socket.recv_fds(self._line, 1, 1)
             except OSError:
                 return
+        self.began = bool(said)
         if not descriptors:
             return
         self._told = True
@@ -153,8 +163,8 @@ class Census:
             notice = bytearray(80)
             with suppress(OSError):  # who asked is dead
                 fcntl.ioctl(listener, _RECEIVE, notice)
-                self._count += 1
-                enough = self._count > MOST_STARTED
+                self._programs.add(struct.unpack_from("=QI", notice)[1])
+                enough = len(self._programs) > MOST_STARTED + 1
                 answer = (0, -errno.EAGAIN, 0) if enough else (0, 0, _CONTINUE)
                 fcntl.ioctl(listener, _SEND, bytearray(notice[:8] + struct.pack("=qiI", *answer)))
 
@@ -172,7 +182,7 @@ def _failure(code: int, late: bool, seconds: float, started: int | None, complai
     if late:
         return f"killed at its limit of {seconds:g} s"
     if started is not None and started > MOST_STARTED:
-        return f"killed: it started more than {MOST_STARTED} processes"
+        return f"it wanted more than {MOST_STARTED} programs"
     if code == 0:
         return ""
     last = complaint.strip().splitlines()[-1:] or [""]

@@ -1,0 +1,2 @@
+# Today's plan.
+grep '^- ' logs/today.md

@@ -1,0 +1,2 @@
+# The last session's notes.
+grep -h '^- ' "$(ls logs/session-*.md | tail -n 1)"
