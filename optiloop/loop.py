@@ -117,7 +117,9 @@ class Engine:
         )
         self.ledger = Ledger(place.home / "experiments.jsonl")
         self.state = State(place.home)
-        self.sandbox = Sandbox.of(target, choose(sandbox), secret=(place.home.parent,))
+        self.sandbox = Sandbox.of(
+            target, choose(sandbox), secret=(place.home.parent,), cache=place.home / "cache"
+        )
         self.judge = Judge(
             target,
             self.workspace.scratch,

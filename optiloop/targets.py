@@ -502,6 +502,7 @@ def _sandbox(table: _Table | None) -> Confinement:
         disk=table.bytes("disk") or standard.disk,
         read_only=table.texts("read_only"),
         writable=table.texts("writable"),
+        cache=bool(table.take("cache", bool)),
         pass_env=table.texts("pass_env"),
     )
     table.done()
