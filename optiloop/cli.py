@@ -306,6 +306,7 @@ def check(target: str, sandbox: str, fresh: bool, as_json: bool) -> None:
         found = checked(
             engine.target, baseline, gate_seconds=seconds, sandbox=level, forgeable=own, numbers=numbers
         )
+        found = replace(found, own=_progress(engine, engine.own_check))
     click.echo(json_module.dumps(found.as_json()) if as_json else found.as_text())
 
 

@@ -238,6 +238,7 @@ class Target:
     guards: tuple[Guard, ...] = ()
     holdout: Holdout | None = None
     diagnose: Command | None = None
+    check: Command | None = None
     context: tuple[str, ...] = ()
     policy: Policy = Policy()
     budget: Budget = Budget()

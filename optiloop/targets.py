@@ -355,6 +355,7 @@ def _from_toml(file: Path) -> Target:
         guards=tuple(_guard(table) for table in top.tables("guard")),
         holdout=_holdout(top.table("holdout")),
         diagnose=_lone_command(top.table("diagnose")),
+        check=_lone_command(top.table("check")),
         policy=_policy(top.table("policy")),
         budget=_budget(top.table("budget")),
         sandbox=_sandbox(top.table("sandbox")),
@@ -587,7 +588,7 @@ def _with_hidden_files(target: Target, file: Path) -> Target:
 
 def _only_named_by(command: Command, target: Target) -> Iterator[str]:
     """The target's files among a command's words that no other command speaks of."""
-    others = [*(gate.command for gate in target.gates), target.metric.command, target.diagnose]
+    others = [*(gate.command for gate in target.gates), target.metric.command, target.diagnose, target.check]
     said = " ".join(shown(other.line) for other in others if other is not None)
     for word in command.line.split() if isinstance(command.line, str) else command.line:
         path = PurePosixPath(word)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import math
 import random
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from optiloop.errors import TargetError
+from optiloop.vault.checks import Said
+from optiloop.vault.door import Door
+from optiloop.vault.memory import Memory
 from optiloop.vault.opinion import (
     FIRST,
     ORDERED,
@@ -20,12 +25,16 @@ from optiloop.vault.opinion import (
     calibrate,
     calibrated,
     choice,
+    ear,
+    learn,
     margins_of,
     of_a_coin,
     opinion,
     read_pairs,
+    remembered,
     smallest_margin,
 )
+from optiloop.vault.task import Rubric, Task
 
 LABELLED = Path(__file__).parents[1] / "targets" / "vault" / "labelled.jsonl"
 PAIRS = [
@@ -154,3 +163,64 @@ def test_the_shipped_pairs_are_at_least_sixty_of_every_kind_and_no_two_alike() -
     assert len(kinds) >= 10
     assert len({(pair.input, pair.bad) for pair in pairs}) == len(pairs)
     assert all(pair.good != pair.bad and pair.questions and pair.wrong for pair in pairs)
+
+
+# --- in a vault's judge ------------------------------------------------------------------------------
+
+
+@dataclass
+class FakeDoor(FakeOracle):
+    """A door whose one model is the oracle; remembers in a folder."""
+
+    memory: Memory = field(default_factory=lambda: Memory(None))
+    name: str = "m"
+
+    def resolve(self, model: str) -> str:
+        return self.name
+
+    def identity(self, model: str) -> str:
+        return f"{self.name}@0"
+
+
+def written(folder: Path) -> Path:
+    file = folder / "labelled.jsonl"
+    file.write_text("".join(json.dumps(asdict(pair)) + "\n" for pair in PAIRS))
+    return file
+
+
+def said(text: str) -> tuple[Task, Said]:
+    rubric = Rubric((), (), 1.0, (), ("Is it so?",))
+    return Task("t", Path(), rubric), Said(text, facts="x", asked="Say it.")
+
+
+def test_nobody_is_heard_before_it_was_calibrated(tmp_path: Path) -> None:
+    door, file = FakeDoor(memory=Memory(tmp_path / "m")), written(tmp_path)
+    assert ear(cast("Door", door), "judge", file)(*said("good 1")) is None
+    found = learn(cast("Door", door), "judge", file)
+    asked = door.asked
+    assert learn(cast("Door", door), "judge", file) == found
+    assert door.asked == asked, "remembered"
+    heard = ear(cast("Door", door), "judge", file)
+    good, bad = heard(*said("good 1")), heard(*said("bad 1"))
+    assert good is not None
+    assert bad is not None
+    assert good > bad
+    assert found.margins.odds is not None
+    assert good == pytest.approx(found.margins.odds * round(good / found.margins.odds))
+
+
+def test_a_refused_judge_is_not_heard(tmp_path: Path) -> None:
+    door, file = FakeDoor(memory=Memory(tmp_path / "m"), right=False), written(tmp_path)
+    assert learn(cast("Door", door), "judge", file).refused
+    assert ear(cast("Door", door), "judge", file)(*said("good 1")) is None
+
+
+def test_other_pairs_or_another_model_need_a_calibration_of_their_own(tmp_path: Path) -> None:
+    door, file = FakeDoor(memory=Memory(tmp_path / "m")), written(tmp_path)
+    learn(cast("Door", door), "judge", file)
+    door.name = "n"
+    assert remembered(cast("Door", door), "judge", file) is None
+    door.name = "m"
+    file.write_text(file.read_text() + "\n")
+    assert remembered(cast("Door", door), "judge", file) is None
+    assert ear(cast("Door", door), "judge", tmp_path / "none.jsonl")(*said("good 1")) is None

@@ -3,6 +3,7 @@
     python judge.py                  METRIC lines: vault_score, min_task, task_NAME of each, calls and seconds
     python judge.py --explain        the tasks, the lowest first: what failed, and what they read
     python judge.py --trace NAME     one task from its inputs to who reads it
+    python judge.py --calibrate      whether the judge model is heard, by the pairs in labelled.jsonl
 
 The target's folder holds `tasks`, `rubrics`, `vault` and `models.toml`; docs/vault.md says what is in them.
 """
@@ -18,17 +19,19 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from optiloop.errors import OptiloopError, TargetError
-from optiloop.vault.door import Door
+from optiloop.vault.door import Door, NoAnswerError
 from optiloop.vault.heartbeat import Heart, Output, Vault, upstream
 from optiloop.vault.memory import Memory
+from optiloop.vault.opinion import ear, learn
 from optiloop.vault.score import numbers
 from optiloop.vault.task import load_tasks, read_table
 from optiloop.vault.trace import shown, traced
 
 SEED = "OPTILOOP_SEED"
 MODELS = "models.toml"
-WORKER = "worker"
-"""The alias that must stand for a model that is there."""
+LABELLED = "labelled.jsonl"
+WORKER, JUDGE = "worker", "judge"
+"""Aliases: the first must stand for a model that is there, the second may."""
 
 
 def main(root: Path, arguments: Sequence[str] | None = None) -> None:
@@ -36,12 +39,15 @@ def main(root: Path, arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="judge the tasks of a vault")
     parser.add_argument("--explain", action="store_true", help="the tasks, the lowest first")
     parser.add_argument("--trace", metavar="TASK", help="one task from its inputs to who reads it")
+    parser.add_argument("--calibrate", action="store_true", help="whether the judge model is heard")
     parser.add_argument("--json", action="store_true", help="of --trace")
     chosen = parser.parse_args(arguments)
     try:
         if chosen.trace:
             found = trace(root, chosen.trace)
             print(json.dumps(found, indent=2, ensure_ascii=False) if chosen.json else shown(found))
+        elif chosen.calibrate:
+            print(calibration(root))
         else:
             measure(root, explains=chosen.explain)
     except OptiloopError as error:
@@ -65,6 +71,15 @@ def measure(root: Path, *, explains: bool) -> None:
         }
     for name, value in {**numbers(scores), **counts}.items():
         print(f"METRIC {name}={value!r}")
+
+
+def calibration(root: Path) -> str:
+    """Whether the judge model is heard, measured now where that was not done before."""
+    with door_of(root) as opened:
+        try:
+            return learn(opened, JUDGE, root / LABELLED).as_text()
+        except NoAnswerError as error:
+            return f"no judge model, the checks judge alone: {error}"
 
 
 def trace(root: Path, name: str) -> dict[str, object]:
@@ -99,13 +114,20 @@ def heart(root: Path, vault: Path, *, door: Door | None = None) -> Iterator[Hear
     """What beats in a target's folder. Raises TargetError; NoAnswerError where no worker is to be had."""
     tasks, found = load_tasks(root), Vault.at(vault, int(os.environ.get(SEED) or 0))
     if door is not None:
-        yield Heart(tasks, found, door)
+        yield Heart(tasks, found, door, ear(door, JUDGE, root / LABELLED))
         return
+    with door_of(root) as opened:
+        opened.resolve(WORKER)
+        yield Heart(tasks, found, opened, ear(opened, JUDGE, root / LABELLED))
+
+
+@contextmanager
+def door_of(root: Path) -> Iterator[Door]:
+    """The door to the models that a target's folder names."""
     aliases = {name: tuple(map(str, models)) for name, models in read_table(root / MODELS).items()}
     opened = Door(Memory.of_environment(), aliases)
     try:
-        opened.resolve(WORKER)
-        yield Heart(tasks, found, opened)
+        yield opened
     finally:
         opened.close()
 

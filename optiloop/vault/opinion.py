@@ -11,13 +11,19 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Protocol
 
 from optiloop.errors import TargetError
+from optiloop.vault.checks import Said
+from optiloop.vault.door import Door, NoAnswerError
+from optiloop.vault.memory import key_of
+from optiloop.vault.task import Task
 
+FORM = 1
+"""Raised when what is asked, or how it is decided, changes: calibrations of another form are not these."""
 AIM = 0.85
 """Share of right answers that a margin is set for."""
 LEAST = 0.75
@@ -294,3 +300,56 @@ def _why_refused(found: Sequence[Lean], right: int, wrong: int) -> str:
 def of_a_coin(right: int, tries: int) -> float:
     """The probability that a coin is right so often or more (binomial tail at one half)."""
     return math.fsum(math.comb(tries, count) / 2**tries for count in range(right, tries + 1))
+
+
+# --- in a vault's judge ------------------------------------------------------------------------------
+
+
+def learn(door: Door, model: str, labelled: Path) -> Calibration:
+    """Calibrate what a name stands for, or remember how it went. Raises NoAnswerError, TargetError."""
+    known = remembered(door, model, labelled)
+    if known is not None:
+        return known
+    found = calibrate(door, door.resolve(model), read_pairs(labelled))
+    for _ in range(2):  # a memory believes what was said twice
+        door.memory.settled(_key(door, model, labelled), found.as_json)
+    return found
+
+
+def remembered(door: Door, model: str, labelled: Path) -> Calibration | None:
+    """How calibrating a model went; None where that was not done. Raises NoAnswerError: it is not there."""
+
+    def unknown() -> None:
+        raise LookupError
+
+    try:
+        value, _ = door.memory.settled(_key(door, model, labelled), unknown)
+    except LookupError:
+        return None
+    return Calibration.of_json(value)
+
+
+def _key(door: Door, model: str, labelled: Path) -> str:
+    return key_of("calibration", FORM, door.identity(model), labelled.read_text("utf-8"))
+
+
+def ear(door: Door, model: str, labelled: Path) -> Callable[[Task, Said], float | None]:
+    """What a heartbeat asks for an opinion: the model's where it is heard, else nobody's.
+
+    An opinion is rounded to the margin below which the judge abstains: two outputs of one task that differ by
+    less mostly count the same.
+    """
+    try:
+        found = remembered(door, model, labelled) if labelled.is_file() else None
+    except NoAnswerError:
+        found = None
+    margin = None if found is None or found.refused else found.margins.odds
+    if margin is None:
+        return lambda task, said: None
+
+    def asked(task: Task, said: Said) -> float | None:
+        about = {"request": said.asked, "given": said.facts}
+        mean = opinion(door, said.text, questions=task.rubric.questions, model=model, **about)
+        return None if mean is None else min(1.0, margin * round(mean / margin))
+
+    return asked
