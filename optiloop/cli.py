@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from optiloop.model import Experiment, Proposal, Target
     from optiloop.proposers.llm.focus import Kind
     from optiloop.report import Campaign
-    from optiloop.stopping import Limits
+    from optiloop.stopping import Limits, Until
 
 T = TypeVar("T")
 
@@ -1126,8 +1126,9 @@ def _campaign(engine: Engine, limits: Limits, style: Style) -> str:
     started = time.monotonic()
     with opened(style, engine, limits) as view:
         baseline = engine.prepare()
+        _number(engine, limits.until)  # an unknown one is told before anything is run
         view.baseline(baseline.value)
-        done, why, gave_up = _cycles(engine, limits, view, baseline.value, started=started)
+        done, why, gave_up = _cycles(engine, limits, view, started=started)
         engine.judge.deadline = _deadline(engine, limits, started, share=1.0)
         _take_back(engine, view)
         if engine.claim_due():
@@ -1153,9 +1154,25 @@ def _deadline(engine: Engine, limits: Limits, started: float, *, share: float, r
     return started + limits.seconds - min(engine.claim_seconds() + reserve, limits.seconds * share)
 
 
-def _cycles(
-    engine: Engine, limits: Limits, view: View, baseline: float, *, started: float
-) -> tuple[int, str, bool]:
+def _number(engine: Engine, until: Until | None) -> float | None:
+    """The champion's number that a goal is about; None without a goal. Raises UsageError: there is none."""
+    if until is None:
+        return None
+    history, calibration = engine.history(), engine.state.calibration()
+    known = dict(calibration.numbers) if calibration else {}
+    metric = engine.target.metric.name
+    kept = history.kept
+    if calibration is not None:
+        known[metric] = calibration.baseline.value if kept is None else kept
+    known.update(history.profile)
+    if until.metric not in known:
+        others = f"; the benchmark also gives {', '.join(sorted(set(known) - {metric}))}"
+        also = others if len(known) > 1 else ""
+        raise UsageError(f"--until: the metric is {metric!r}, not {until.metric!r}{also}")
+    return known[until.metric]
+
+
+def _cycles(engine: Engine, limits: Limits, view: View, *, started: float) -> tuple[int, str, bool]:
     """Run cycles up to the first limit: how many, why no more, and whether the proposer gave up."""
     from optiloop.model import Cost
     from optiloop.recheck import due, recheck_seconds
@@ -1170,7 +1187,7 @@ def _cycles(
             seconds=time.monotonic() - started,
             usd=spent.usd,
             tokens=spent.tokens,
-            champion=baseline if history.kept is None else history.kept,
+            champion=_number(engine, limits.until),
             since_keep=min(history.since_keep, done),
             reserve=reserve,
         )

@@ -1,4 +1,4 @@
-"""A target's own [check] command: what `optiloop check` prints of it."""
+"""What a target tells beside its metric: its own [check], and goals for its other numbers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from optiloop.cli import cli
-from optiloop.errors import TargetError
+from optiloop.errors import TargetError, UsageError
 from optiloop.testing import write_toy_target
 
 
@@ -39,3 +39,15 @@ def test_one_that_fails_says_so(tmp_path: Path) -> None:
     )
     with pytest.raises(TargetError, match=r"its \[check\] command failed: .*3"):
         checked(folder)
+
+
+def test_a_run_ends_at_a_goal_for_another_number_of_the_benchmark(tmp_path: Path) -> None:
+    score = ". ./value.sh\necho METRIC score=$VALUE\necho METRIC worst=$((VALUE + 7))\n"
+    folder = write_toy_target(tmp_path / "toy", score=score)
+    run = ["run", str(folder), "--sandbox", "process", "--proposer", "tune", "--until"]
+    ended = CliRunner().invoke(cli, [*run, "worst <= 60"])
+    assert "ended after 2 experiments: worst <= 60 is reached" in ended.stderr
+    again = CliRunner().invoke(cli, [*run, "worst <= 60"])
+    assert "ended after 0 experiments: worst <= 60 is reached" in again.stderr
+    with pytest.raises(UsageError, match="the metric is 'score', not 'best'; the benchmark also gives worst"):
+        CliRunner().invoke(cli, [*run, "best <= 60"], catch_exceptions=False)
