@@ -653,6 +653,28 @@ def _report_morning(target: str, since: datetime, form: str, output: str | None)
 
 
 @cli.command(
+    short_help="Name the three next improvements, from the log.",
+    epilog=_examples("optiloop review my_target", "optiloop review my_target --since 30d --json"),
+)
+@target_argument
+@click.option(
+    "--since", type=_Since(), default="7d", show_default=True, help="The period that is looked at (7d, 16h)."
+)
+@json_option
+def review(target: str, since: Any, as_json: bool) -> None:
+    """Name the three improvements of TARGET that come next, from what its log holds. Measures nothing."""
+    from optiloop import report as reports
+    from optiloop.report.packets import Commands
+    from optiloop.report.review import review as reviewed
+    from optiloop.report.review import review_json, review_text
+
+    commands = Commands(quote(target), alone=_lies_alone(target))
+    looked_at = reports.morning(_campaign_named(target), since, commands)
+    found = reviewed(looked_at, commands)
+    click.echo(json_module.dumps(review_json(looked_at, found)) if as_json else review_text(looked_at, found))
+
+
+@cli.command(
     name="import",
     short_help="Read somebody else's experiment log.",
     epilog=_examples(
