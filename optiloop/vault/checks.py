@@ -44,7 +44,7 @@ MET = Finding(1.0)
 Arguments = Mapping[str, Any]
 
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
-_BULLET = re.compile(r"^\s*[-*•] +(\S.*)$", re.MULTILINE)
+_ITEM = re.compile(r"^\s*(?:[-*•]|\d+[.)]) +\S", re.MULTILINE)
 _FENCE = re.compile(r"^\s*(```|~~~)", re.MULTILINE)
 _PLACEHOLDER = re.compile(
     r"\[[A-Za-z][^\]\n]{0,60}\](?!\()|<[A-Za-z][^>\n]{0,60}>|\{\{[^}\n]*\}\}|\bTODO\b|\bLorem ipsum\b"
@@ -78,9 +78,9 @@ def words(said: Said, given: Arguments) -> Finding:
     return counted(len(_WORD.findall(said.text)), given, "words")
 
 
-def bullets(said: Said, given: Arguments) -> Finding:
-    """At least and at most so many lines that are bullets."""
-    return counted(len(_BULLET.findall(said.text)), given, "bullets")
+def items(said: Said, given: Arguments) -> Finding:
+    """At least and at most so many lines that are items of a list, with bullets or numbers."""
+    return counted(len(_ITEM.findall(said.text)), given, "list items")
 
 
 def whole(said: Said, given: Arguments) -> Finding:
@@ -225,7 +225,7 @@ def started(said: Said, given: Arguments) -> Finding:
 CHECKS: Mapping[str, Callable[[Said, Arguments], Finding]] = {
     function.__name__: function
     for function in (
-        *(bullets, clean, fresh, front_matter, hides, holds, lacks),
+        *(clean, fresh, front_matter, hides, holds, items, lacks),
         *(lines, names, started, varied, verdict, whole, words),
     )
 }

@@ -1,3 +1,6 @@
-# The key facts of the note that is due first.
-note=$(grep -l '^due: ' notes/*.md | xargs grep -H '^due: ' | sort -t: -k3 | head -n 1 | cut -d: -f1)
-sed -n '/^## Key facts/,/^## Question/p' "$note" | grep '^- '
+# The key facts of the first note that the radar speaks of; of the last one where it speaks of none.
+for note in notes/*.md; do
+  name=${note##*/}
+  if grep -q -i -w "${name%%[-.]*}" research-radar.txt; then break; fi
+done
+sed -n '/^## Key facts/,/^## Question/p' "$note" | grep '^- ' | sed 's/^- //' | tr '\n' ' '

@@ -1,2 +1,2 @@
-# Today's plan.
-grep '^- ' logs/today.md
+# Today's plan as one text.
+sed -n 's/^- \(.*\)$/\1./p' logs/today.md | tr '\n' ' '

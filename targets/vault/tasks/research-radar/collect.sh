@@ -1,2 +1,2 @@
-# The findings that came in, one a line.
-sed 's/^- //' inbox/radar.md
+# The findings that came in, as one text.
+sed 's/^- //' inbox/radar.md | tr '\n' ' '
