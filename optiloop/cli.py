@@ -967,15 +967,25 @@ def scan(paths: tuple[Path, ...], as_json: bool, as_sarif: bool) -> None:
 
 @cli.command(
     short_help="Write a target of your own from a template.",
-    epilog=_examples("optiloop new my_target", "optiloop new fast_cli --template python"),
+    epilog=_examples(
+        "optiloop new my_target",
+        "optiloop new fast_cli --template python",
+        "optiloop new my_vault --template vault --from ~/prompts    tune prompts, scripts and settings",
+    ),
 )
 @click.argument("name")
-@click.option("--template", default="command", show_default=True, help="command or python.")
-def new(name: str, template: str) -> None:
+@click.option("--template", default="command", show_default=True, help="command, python or vault.")
+@click.option(
+    "--from",
+    "source",
+    type=click.Path(path_type=Path),
+    help="For the template vault: your folder of prompts and scripts. It is only read.",
+)
+def new(name: str, template: str, source: Path | None) -> None:
     """Write a target of your own into the folder NAME, from a template that runs as it is."""
     from optiloop.scaffold import write_target
 
-    for line in write_target(Path(name), template):
+    for line in write_target(Path(name), template, source):
         click.echo(line)
 
 

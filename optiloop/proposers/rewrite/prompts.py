@@ -91,7 +91,7 @@ def form_in(said: str) -> str:
     return ""
 
 
-_SHAPES = {"bullets": ", each on a line that begins with '- '", "sentences": ", each with a full stop"}
+_SHAPES = {"items": ", each on a line that begins with '- '", "sentences": ", each with a full stop"}
 _SCANT = re.compile(
     r"[A-Z][^.!?\n]*\b(?:one|a single|a few|short|brief)\b[^.!?\n]*"
     r"\b(?:enough|sentences?|words?|lines?)\b[^.!?\n]*\."
