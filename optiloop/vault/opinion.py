@@ -211,21 +211,28 @@ def _logit(odds: float) -> float:
 def calibrate(oracle: Oracle, model: str, pairs: Sequence[Pair]) -> Calibration:
     """Ask a judge about labelled pairs, and say whether it is to be heard, and from which margin on.
 
+    Raises NoAnswerError where the model is not to be had.
+    """
+    return calibrated(model, leans_of(oracle, model, mixed(pairs)))
+
+
+def leans_of(oracle: Oracle, model: str, pairs: Sequence[Pair]) -> list[Lean]:
+    """How a judge ranks labelled pairs, in their order; of a hopeless one the first pairs alone.
+
     Both orders are asked of some pairs, for the order bias, and of those that the odds leave open. Raises
     NoAnswerError where the model is not to be had.
     """
     found: list[Lean] = []
-    mixed = _mixed(pairs)
-    for pair in mixed:
+    for pair in pairs:
         found.append(Lean(odds(oracle, pair, model=model)))
         if len(found) == FIRST and _ranked(found) <= HOPELESS:
             break
     surest = 0.0 if len(found) < len(pairs) else _least_sure(found)
-    for number, (lean, pair) in enumerate(zip(found, mixed, strict=False)):
+    for number, (lean, pair) in enumerate(zip(found, pairs, strict=False)):
         if number < ORDERED or abs(lean.odds or 0.0) < surest:
             chosen = choice(oracle, pair.good, pair.bad, request=pair.request, given=pair.input, model=model)
             found[number] = Lean(lean.odds, *(chosen or (None, None)))
-    return calibrated(model, found)
+    return found
 
 
 def _ranked(found: Sequence[Lean]) -> int:
@@ -239,7 +246,7 @@ def _least_sure(found: Sequence[Lean]) -> float:
     return max(math.inf if margin is None else margin for margin in margins)
 
 
-def _mixed(pairs: Sequence[Pair]) -> list[Pair]:
+def mixed(pairs: Sequence[Pair]) -> list[Pair]:
     """One of each kind after the other, so that the first are of all kinds, and so is each half."""
     seen: dict[str, int] = {}
     places = []
