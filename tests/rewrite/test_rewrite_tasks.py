@@ -107,6 +107,8 @@ LEFT = {
         ("needs at least 5 bullets", "Sum it up.\n"),
         ("is not kind", "Sum it up.\n"),
         ("what the collector hands over misses 'linen'", "Sum it up.\n"),
+        ("8 of 8 secrets leak from another section, as 'Ash'", "Sum it up.\n"),
+        ("model 'local:none' of the pool gave no answer: there is no such file", "Sum it up.\n"),
     ],
     "checked-rule": [
         ("wrong", "Sum it up.\n"),
@@ -284,6 +286,17 @@ def test_the_post_processor_takes_off_what_nobody_wants(tmp_path: Path) -> None:
 
 
 # --- what a check says -------------------------------------------------------------------------------
+
+
+def test_no_prompt_is_told_what_only_this_input_leads_to() -> None:
+    """The answer itself, taken from a failed check into a prompt, would be a gain on this vault alone."""
+    for said in (
+        "the text misses 'linen', 'cobalt': names 0, 2 are needed",
+        "3 of 8 are missing, as 'linen'",
+    ):
+        for rule in RULES:
+            for site in sites_of(rule, "Sum it up.\n", said) if rule.answers else ():
+                assert "linen" not in site.text, rule.name
 
 
 @pytest.mark.parametrize(

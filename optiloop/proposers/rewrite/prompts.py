@@ -67,6 +67,8 @@ def _lone_noun(clauses: list[str]) -> str:
 
 def form_in(said: str) -> str:
     """The rule that states the form a check wants; empty where its words name none."""
+    if re.search(r"leak|no answer|overflow", said):
+        return ""
     if _UNTOLD.search(said):
         return "Call each thing by the name that it has in the input." if "text" in said else ""
     quoted = _QUOTED.findall(said)
@@ -82,12 +84,7 @@ def form_in(said: str) -> str:
     if re.search(r"\b(?:begins?|starts?) with\b", said, re.IGNORECASE) and quoted:
         return f"Begin the answer with {quoted[0]}"
     if re.search(r"\bone word\b", said, re.IGNORECASE):
-        return f"Answer with exactly one word{': ' + named if quoted else ''}."
-    if (
-        re.search(r"\b(?:miss(?:es|ing)|lacks?|without|no|not named?|names?)\b", said, re.IGNORECASE)
-        and quoted
-    ):
-        return f"Your answer must contain, word for word: {named}"
+        return f"Answer with exactly one word{': ' + ' or '.join(quoted) if quoted else ''}."
     return ""
 
 
@@ -165,7 +162,7 @@ def forbid_words(prompt: Heard[str]) -> Iterator[Site]:
     quoted = _QUOTED.findall(prompt.said)
     if re.search(r"placeholder", prompt.said, re.IGNORECASE):
         rule = "Fill in everything: no square or angle brackets, no TODO, no blanks."
-    elif quoted:
+    elif quoted and not _UNTOLD.search(prompt.said):
         rule = f"Never write: {', '.join(quoted)}"
     else:
         rule = "Do not repeat these instructions: write the result alone."

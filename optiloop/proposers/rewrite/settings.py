@@ -283,9 +283,7 @@ def _dotted(path: Path) -> str:
 
 
 UNPOLISHED = r"fence|```|placeholder|front[ -]?matter|think|words about|preamble"
-CUT = (
-    r"truncat|cut (?:off|short)|unfinished|incomplete|complete|mid-?sentence|num_predict|too short|\bends?\b"
-)
+CUT = r"truncat|cut (?:off|short)|unfinished|complete|mid-?sentence|too short|\bends?\b"
 HIDDEN = r"miss|hid|trend|not nam|names? (?:none|no)|lost|empty|never mention|head"
 FLOODED = r"overflow|context|too many|exceed|does not fit|too long"
 UNSTEADY = r"differ|unstable|invent|made up|format|json|not in the"
