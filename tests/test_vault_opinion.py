@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import math
 import random
+import re
+import subprocess
+import sys
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import cast
@@ -224,3 +227,16 @@ def test_other_pairs_or_another_model_need_a_calibration_of_their_own(tmp_path: 
     file.write_text(file.read_text() + "\n")
     assert remembered(cast("Door", door), "judge", file) is None
     assert ear(cast("Door", door), "judge", tmp_path / "none.jsonl")(*said("good 1")) is None
+
+
+def test_the_checks_alone_decide_some_of_the_shipped_pairs_and_none_wrong() -> None:
+    benchmark = Path(__file__).parents[1] / "benchmarks" / "vault.py"
+    done = subprocess.run(
+        [sys.executable, benchmark, "judge", "--quick"], capture_output=True, text=True, check=True
+    )
+    found = re.search(r"checks alone +(\d+) right +(\d+) wrong +(\d+) open", done.stdout)
+    assert found is not None
+    right, wrong, left_open = map(int, found.groups())
+    assert right + left_open >= 60
+    assert right >= 30
+    assert wrong == 0

@@ -50,6 +50,8 @@ _CHOICE = re.compile(
 )
 _PROSE = re.compile(r"\b(?:sentences?|paragraphs?|note|post|summary)\b", re.IGNORECASE)
 _MOST = ("at most", "no more than", "up to", "under")
+_PROSE_WORDS = 20
+"""A text of so many words ends with a full stop; a title does not."""
 _WORDS_A_SENTENCE = (4, 40)
 
 
@@ -289,7 +291,7 @@ def checks_in(prompt: str) -> Iterator[tuple[str, dict[str, Any], float]]:
         yield "front_matter", {"keys": keys}, 2.0
     if choice := _CHOICE.search(prompt):
         yield "verdict", {"words": [choice[1], choice[2]]}, 2.5
-    elif "words" in counts or _PROSE.search(prompt):
+    elif counts.get("words", {}).get("least", 0) >= _PROSE_WORDS or _PROSE.search(prompt):
         yield "whole", {}, 3.0
     yield "clean", {}, 3.0
     if re.search(r"(?im)^[^\n]*\bexamples?\b[^\n]*:\s*$", prompt):
