@@ -358,7 +358,7 @@ task b score 2.0 reads c
     found = [(candidate.path, candidate.rule.name) for candidate in _in_order(known)]
     b = [found.index(("tasks/b/task.toml", "more-room")), found.index(("tasks/b/collect.sh", "sort-unique"))]
     a = found.index(("tasks/a/prompt.md", "counted-rule"))
-    assert max(b) < found.index(("tasks/c/prompt.md", "checked-rule")) < a
+    assert max(b) < a < found.index(("tasks/c/prompt.md", "checked-rule"))
     assert a < found.index(("tasks/b/prompt.md", "wordy-phrase"))
     first = Rewrite().propose(known)
     assert first is not None

@@ -57,16 +57,22 @@ class Rewrite:
 
 
 def _in_order(brief: Brief) -> Iterator[Candidate]:
-    """Candidates: what answers a failed check first, of the lowest task first, then everything else."""
-    for task in ailing(brief.diagnosis):
-        yield from _answers(brief, task)
+    """Candidates: what answers a failed check first, of the lowest task first, then everything else.
+
+    A task's own files come before those of the tasks that it reads, and those after every task's own.
+    """
+    tasks = ailing(brief.diagnosis)
+    for task in tasks:
+        yield from _answers(brief, task, (task.name,))
+    for task in tasks:
+        yield from _answers(brief, task, task.reads)
     yield from _by_hope(brief)
 
 
-def _answers(brief: Brief, task: Ailing) -> Iterator[Candidate]:
-    """What answers a failed check of one task, in its own files and then in those of the tasks it reads."""
+def _answers(brief: Brief, task: Ailing, folders: Sequence[str]) -> Iterator[Candidate]:
+    """What answers the failed checks of one task, in the files of these folders."""
     ranked = sorted(rules(), key=lambda rule: (-_worth(brief, rule), rule.name))
-    for folder in (task.name, *task.reads):
+    for folder in folders:
         files = {path: text for path, text in brief.source.items() if folder in path.split("/")[:-1]}
         for rule in ranked:
             for said in _heard(rule, task.failures):

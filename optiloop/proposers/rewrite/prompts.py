@@ -84,7 +84,7 @@ def form_in(said: str) -> str:
     if re.search(r"\b(?:begins?|starts?) with\b", said, re.IGNORECASE) and quoted:
         return f"Begin the answer with {quoted[0]}"
     if re.search(r"\bone word\b", said, re.IGNORECASE):
-        return f"Answer with exactly one word{': ' + ' or '.join(quoted) if quoted else ''}."
+        return f"Answer with exactly one word{': ' + named if quoted else ''}."
     return ""
 
 
