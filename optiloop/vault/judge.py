@@ -101,13 +101,19 @@ def heart(root: Path, vault: Path, *, door: Door | None = None) -> Iterator[Hear
     if door is not None:
         yield Heart(tasks, found, door)
         return
-    aliases = {name: tuple(map(str, models)) for name, models in read_table(root / MODELS).items()}
-    opened = Door(Memory.of_environment(), aliases)
+    opened = open_door(root, Memory.of_environment())
     try:
-        opened.resolve(WORKER)
         yield Heart(tasks, found, opened)
     finally:
         opened.close()
+
+
+def open_door(root: Path, memory: Memory) -> Door:
+    """The door to the models of a target's folder. Raises NoAnswerError where no worker is to be had."""
+    aliases = {name: tuple(map(str, models)) for name, models in read_table(root / MODELS).items()}
+    door = Door(memory, aliases)
+    door.resolve(WORKER)
+    return door
 
 
 def explained(outputs: dict[str, Output]) -> str:
