@@ -40,7 +40,7 @@ def main(root: Path, arguments: Sequence[str] | None = None) -> None:
     chosen = parser.parse_args(arguments)
     try:
         if chosen.trace:
-            found = trace(root, chosen.trace)
+            found = trace(root, chosen.trace, Memory.of_environment())
             print(json.dumps(found, indent=2, ensure_ascii=False) if chosen.json else shown(found))
         else:
             measure(root, explains=chosen.explain)
@@ -67,12 +67,16 @@ def measure(root: Path, *, explains: bool) -> None:
         print(f"METRIC {name}={value!r}")
 
 
-def trace(root: Path, name: str) -> dict[str, object]:
+def trace(root: Path, name: str, memory: Memory) -> dict[str, object]:
     """What one task reads, asks, gets and hands on. Raises TargetError where there is no such task."""
-    with heart(root, root / "vault") as beating:
-        if name not in beating.tasks:
-            raise TargetError(f"{root}: no task {name!r}; there are {', '.join(sorted(beating.tasks))}")
-        return traced(beating.tasks, beating.beat([name]), name)
+    tasks = load_tasks(root)
+    if name not in tasks:
+        raise TargetError(f"{root}: no task {name!r}; there are {', '.join(sorted(tasks))}")
+    door = open_door(root, memory)
+    try:
+        return traced(tasks, Heart(tasks, Vault.at(root / "vault"), door).beat([name]), name)
+    finally:
+        door.close()
 
 
 def hold_out(root: Path, vault: Path, *, slack: float = 1.0) -> None:
