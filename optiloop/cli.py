@@ -419,6 +419,33 @@ def show(target: str, experiment_id: str, as_replay: bool, as_json: bool) -> Non
     )
 
 
+@cli.command(
+    short_help="Follow one task of a vault from its inputs to who reads it.",
+    epilog=_examples(
+        "optiloop trace targets/vault blog-writer", "optiloop trace targets/vault blog-writer --json"
+    ),
+)
+@target_argument
+@click.argument("task", metavar="TASK")
+@json_option
+def trace(target: str, task: str, as_json: bool) -> None:
+    """Follow one TASK of TARGET, a vault: inputs, prompt, answers, checks, and who reads its output.
+
+    The task and those that it reads are run as they lie in TARGET now; what models answered before is
+    remembered.
+    """
+    from optiloop.vault import judge
+    from optiloop.vault.memory import Memory
+    from optiloop.vault.trace import shown
+    from optiloop.workspace import locate
+
+    found = _find(target)
+    cache = locate(found.root, found.name, found.editable[0]).home / "cache"
+    memory = Memory(cache) if cache.is_dir() else Memory.of_environment()
+    traced = judge.trace(found.root, task, memory)
+    click.echo(json_module.dumps(traced) if as_json else shown(traced))
+
+
 def _question_options(command: Callable[..., None]) -> Callable[..., None]:
     """An option for each question of the table, in its order."""
     for question in reversed(QUESTIONS):

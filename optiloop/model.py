@@ -208,8 +208,8 @@ class Confinement:
     """What a target's commands may use; docs/security.md says which level enforces what.
 
     `memory` is per process and None three quarters of the machine's; `disk` is what one command may add.
-    Both are bytes. Paths are absolute, or relative to the target's folder. `pass_env` names variables. `cache`
-    gives commands one folder beside the log in which they remember things from run to run.
+    Both are bytes. Paths are absolute, or relative to the target's folder. `pass_env` names variables.
+    `cache` gives commands one folder beside the log in which they remember things from run to run.
     """
 
     network: bool = False

@@ -38,7 +38,8 @@ class Sandbox:
 
     `read_only` and `writable` are what they see and may change beside their own tree; `secret` folders are
     never shown. `own` is what they may change of what their tree holds already, relative to the working
-    folder; `cache` is the folder that outlives them. Only `bwrap` enforces these and the network; the rest is the same at both levels.
+    folder; `cache` is the folder that outlives them. Only `bwrap` enforces these and the network; the rest is
+    the same at both levels.
     """
 
     level: str = "process"

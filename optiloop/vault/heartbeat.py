@@ -241,7 +241,7 @@ def filled(prompt: str, values: Mapping[str, str]) -> str:
     for piece in pieces[1:]:
         name, closed, rest = piece.partition("}}")
         known = closed and name.strip() in values
-        found.append(values[name.strip()].strip("\n") + rest if known else "{{" + piece)
+        found.append(values[name.strip()].strip() + rest if known else "{{" + piece)
     return "".join(found)
 
 

@@ -44,7 +44,7 @@ def main(root: Path, arguments: Sequence[str] | None = None) -> None:
     chosen = parser.parse_args(arguments)
     try:
         if chosen.trace:
-            found = trace(root, chosen.trace)
+            found = trace(root, chosen.trace, Memory.of_environment())
             print(json.dumps(found, indent=2, ensure_ascii=False) if chosen.json else shown(found))
         elif chosen.calibrate:
             print(calibration(root))
@@ -75,19 +75,26 @@ def measure(root: Path, *, explains: bool) -> None:
 
 def calibration(root: Path) -> str:
     """Whether the judge model is heard, measured now where that was not done before."""
-    with door_of(root) as opened:
-        try:
-            return learn(opened, JUDGE, root / LABELLED).as_text()
-        except NoAnswerError as error:
-            return f"no judge model, the checks judge alone: {error}"
+    opened = open_door(root, Memory.of_environment())
+    try:
+        return learn(opened, JUDGE, root / LABELLED).as_text()
+    except NoAnswerError as error:
+        return f"no judge model, the checks judge alone: {error}"
+    finally:
+        opened.close()
 
 
-def trace(root: Path, name: str) -> dict[str, object]:
+def trace(root: Path, name: str, memory: Memory) -> dict[str, object]:
     """What one task reads, asks, gets and hands on. Raises TargetError where there is no such task."""
-    with heart(root, root / "vault") as beating:
-        if name not in beating.tasks:
-            raise TargetError(f"{root}: no task {name!r}; there are {', '.join(sorted(beating.tasks))}")
-        return traced(beating.tasks, beating.beat([name]), name)
+    tasks = load_tasks(root)
+    if name not in tasks:
+        raise TargetError(f"{root}: no task {name!r}; there are {', '.join(sorted(tasks))}")
+    door = open_door(root, memory)
+    try:
+        heard = ear(door, JUDGE, root / LABELLED)
+        return traced(tasks, Heart(tasks, Vault.at(root / "vault"), door, heard).beat([name]), name)
+    finally:
+        door.close()
 
 
 def hold_out(root: Path, vault: Path, *, slack: float = 1.0) -> None:
@@ -116,20 +123,19 @@ def heart(root: Path, vault: Path, *, door: Door | None = None) -> Iterator[Hear
     if door is not None:
         yield Heart(tasks, found, door, ear(door, JUDGE, root / LABELLED))
         return
-    with door_of(root) as opened:
-        opened.resolve(WORKER)
-        yield Heart(tasks, found, opened, ear(opened, JUDGE, root / LABELLED))
-
-
-@contextmanager
-def door_of(root: Path) -> Iterator[Door]:
-    """The door to the models that a target's folder names."""
-    aliases = {name: tuple(map(str, models)) for name, models in read_table(root / MODELS).items()}
-    opened = Door(Memory.of_environment(), aliases)
+    opened = open_door(root, Memory.of_environment())
     try:
-        yield opened
+        yield Heart(tasks, found, opened, ear(opened, JUDGE, root / LABELLED))
     finally:
         opened.close()
+
+
+def open_door(root: Path, memory: Memory) -> Door:
+    """The door to the models of a target's folder. Raises NoAnswerError where no worker is to be had."""
+    aliases = {name: tuple(map(str, models)) for name, models in read_table(root / MODELS).items()}
+    door = Door(memory, aliases)
+    door.resolve(WORKER)
+    return door
 
 
 def explained(outputs: dict[str, Output]) -> str:
