@@ -59,26 +59,22 @@ class Rewrite:
 def _in_order(brief: Brief) -> Iterator[Candidate]:
     """Candidates: what answers a failed check first, of the lowest task first, then everything else.
 
-    A task's own files come before those of the tasks that it reads, and those after every task's own.
+    A check speaks of its own task: the tasks that it reads have checks of their own.
     """
-    tasks = ailing(brief.diagnosis)
-    for task in tasks:
-        yield from _answers(brief, task, (task.name,))
-    for task in tasks:
-        yield from _answers(brief, task, task.reads)
+    for task in ailing(brief.diagnosis):
+        yield from _answers(brief, task)
     yield from _by_hope(brief)
 
 
-def _answers(brief: Brief, task: Ailing, folders: Sequence[str]) -> Iterator[Candidate]:
-    """What answers the failed checks of one task, in the files of these folders."""
+def _answers(brief: Brief, task: Ailing) -> Iterator[Candidate]:
+    """What answers the failed checks of one task, in the files of its folder."""
     ranked = sorted(rules(), key=lambda rule: (-_worth(brief, rule), rule.name))
-    for folder in folders:
-        files = {path: text for path, text in brief.source.items() if folder in path.split("/")[:-1]}
-        for rule in ranked:
-            for said in _heard(rule, task.failures):
-                for path, text in files.items():
-                    for site in sites_of(rule, text, said) if rule.language.holds(path, text) else ():
-                        yield Candidate(path, rule, site)
+    files = {path: text for path, text in brief.source.items() if task.name in path.split("/")[:-1]}
+    for rule in ranked:
+        for said in _heard(rule, task.failures):
+            for path, text in files.items():
+                for site in sites_of(rule, text, said) if rule.language.holds(path, text) else ():
+                    yield Candidate(path, rule, site)
 
 
 def _heard(rule: Rule, failures: Sequence[Failure]) -> list[str]:

@@ -11,9 +11,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-_TASK = re.compile(
-    r"task (?P<name>[\w.-]+) score (?P<score>\d+(?:\.\d+)?)(?:.*?\breads (?P<reads>[\w., -]+))?"
-)
+_TASK = re.compile(r"task (?P<name>[\w.-]+) score (?P<score>\d+(?:\.\d+)?)")
 _CHECK = re.compile(r"\s+check (?P<check>[\w.-]+): (?P<said>.+)")
 
 FORKS = re.compile(r"\bforks?\b|\bprocess(?:es)?\b", re.IGNORECASE)
@@ -30,11 +28,10 @@ class Failure:
 
 @dataclass(frozen=True)
 class Ailing:
-    """A task with failed checks; `reads` are the tasks whose outputs it takes."""
+    """A task with failed checks."""
 
     name: str
     score: float
-    reads: tuple[str, ...]
     failures: tuple[Failure, ...]
 
 
@@ -43,10 +40,9 @@ def ailing(diagnosis: str) -> list[Ailing]:
     found: list[Ailing] = []
     for line in diagnosis.split("\n"):
         if task := _TASK.match(line):
-            reads = tuple(re.findall(r"[\w.-]+", task["reads"] or ""))
-            found.append(Ailing(task["name"], float(task["score"]), reads, ()))
+            found.append(Ailing(task["name"], float(task["score"]), ()))
         elif found and (check := _CHECK.match(line)):
             last = found[-1]
             failures = (*last.failures, Failure(check["check"], check["said"].strip()))
-            found[-1] = Ailing(last.name, last.score, last.reads, failures)
+            found[-1] = Ailing(last.name, last.score, failures)
     return sorted((task for task in found if task.failures), key=lambda task: task.score)
