@@ -107,7 +107,8 @@ def counted_rule(prompt: Heard[str]) -> Iterator[Site]:
     """
     text = prompt.seen
     counts = [count for count in counts_in(prompt.said) if count.lower() not in text.lower()]
-    rule = " ".join(f"Write {count}{_SHAPES.get(count.split()[-1], '')}." for count in counts)
+    rule = " ".join(f"Write {count}." for count in counts)
+    shaped = " ".join(f"Write {count}{_SHAPES.get(count.split()[-1], '')}." for count in counts)
     if not rule:
         return
     what = f"no count -> {', '.join(counts)}"
@@ -115,6 +116,8 @@ def counted_rule(prompt: Heard[str]) -> Iterator[Site]:
         line = text.count("\n", 0, hit.start()) + 1
         yield Site("", line, f"{hit[0]!r} -> {', '.join(counts)}", text, (Edit(*hit.span(), rule),))
     yield from _said(text, rule, what)
+    if shaped != rule:
+        yield from _said(text, shaped, f"{what}, in their form")
 
 
 def format_rule(prompt: Heard[str]) -> Iterator[Site]:
