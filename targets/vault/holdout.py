@@ -6,4 +6,4 @@ from optiloop.vault import judge
 
 if __name__ == "__main__":
     here = Path(__file__).resolve().parent
-    judge.hold_out(here, here / "holdout" / "vault", slack=1.0)
+    judge.hold_out(here, here / "holdout" / "vault", slack=2.0)
