@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from optiloop import steering
-from optiloop.errors import AllowanceError, ProposerGoneError
+from optiloop.errors import AllowanceError, ProposerGoneError, UsageError
 from optiloop.loop import Engine
 from optiloop.memory.history import is_unanswered
 from optiloop.model import Cost, Experiment, Status
@@ -27,7 +27,7 @@ class Run:
     A pause that was asked for before it began is over. Afterwards `done` is how many experiments there were
     (keeps that were taken back not counted), and `decided` how many of them had a verdict on their change.
     `why` says why no more; `gave_up` whether it was the proposer, `cut` whether it was a limit.
-    Raises TargetError where the baseline cannot be judged.
+    Raises TargetError where the baseline cannot be judged, UsageError where there is no such number as the goal's.
     """
 
     engine: Engine
@@ -43,8 +43,9 @@ class Run:
     def __iter__(self) -> Iterator[Experiment]:
         engine = self.engine
         steering.resume(self._home)
-        baseline = engine.prepare().value
-        while not self._ended(baseline):
+        engine.prepare()
+        self._goal()  # an unknown one is told before anything is run
+        while not self._ended():
             experiment = self._cycle()
             if experiment is None:
                 break
@@ -70,7 +71,24 @@ class Run:
             time.sleep(LOOK_SECONDS)
         self._started += time.monotonic() - since
 
-    def _ended(self, baseline: float) -> bool:
+    def _goal(self) -> float | None:
+        """The champion's number that a goal is about, None without one. Raises UsageError: there is none."""
+        until = self.limits.until
+        if until is None:
+            return None
+        history, calibration = self.engine.history(), self.engine.state.calibration()
+        known = dict(calibration.numbers) if calibration else {}
+        metric, kept = self.engine.target.metric.name, history.kept
+        if calibration is not None:
+            known[metric] = calibration.baseline.value if kept is None else kept
+        known.update(history.profile)
+        if until.metric not in known:
+            others = f"; the benchmark also gives {', '.join(sorted(set(known) - {metric}))}"
+            also = others if len(known) > 1 else ""
+            raise UsageError(f"--until: the metric is {metric!r}, not {until.metric!r}{also}")
+        return known[until.metric]
+
+    def _ended(self) -> bool:
         """Whether a limit is reached; else the engine knows what is left of each."""
         self._wait()
         history = self.engine.history()
@@ -79,7 +97,7 @@ class Run:
             seconds=time.monotonic() - self._started,
             usd=self._spent.usd,
             tokens=self._spent.tokens,
-            champion=baseline if history.kept is None else history.kept,
+            champion=self._goal(),
             since_keep=min(history.since_keep, self.done),
             reserve=self.engine.claim_seconds() + recheck_seconds(self.engine),
         )

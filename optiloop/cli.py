@@ -408,6 +408,7 @@ def check(target: str, sandbox: str, fresh: bool, as_json: bool) -> None:
         found = checked(
             engine.target, baseline, gate_seconds=seconds, sandbox=level, forgeable=own, numbers=numbers
         )
+        found = replace(found, own=_progress(engine, engine.own_check))
     click.echo(json_module.dumps(found.as_json()) if as_json else found.as_text())
 
 
@@ -518,6 +519,33 @@ def show(target: str, experiment_id: str, as_replay: bool, as_json: bool) -> Non
     click.echo(
         _json(experiment) if as_json else details(number, experiment, campaign.metric, alpha=campaign.alpha)
     )
+
+
+@cli.command(
+    short_help="Follow one task of a vault from its inputs to who reads it.",
+    epilog=_examples(
+        "optiloop trace targets/vault blog-writer", "optiloop trace targets/vault blog-writer --json"
+    ),
+)
+@target_argument
+@click.argument("task", metavar="TASK")
+@json_option
+def trace(target: str, task: str, as_json: bool) -> None:
+    """Follow one TASK of TARGET, a vault: inputs, prompt, answers, checks, and who reads its output.
+
+    The task and those that it reads are run as they lie in TARGET now; what models answered before is
+    remembered.
+    """
+    from optiloop.vault import judge
+    from optiloop.vault.memory import Memory
+    from optiloop.vault.trace import shown
+    from optiloop.workspace import locate
+
+    found = _find(target)
+    cache = locate(found.root, found.name, found.editable[0]).home / "cache"
+    memory = Memory(cache) if cache.is_dir() else Memory.of_environment()
+    traced = judge.trace(found.root, task, memory)
+    click.echo(json_module.dumps(traced) if as_json else shown(traced))
 
 
 def _question_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -751,6 +779,28 @@ def _report_morning(target: str, since: datetime, form: str, output: str | None)
         "json": lambda it: json_module.dumps(reports.morning_json(it), indent=1) + "\n",
     }
     _write(formats[form](found), output)
+
+
+@cli.command(
+    short_help="Name the three next improvements, from the log.",
+    epilog=_examples("optiloop review my_target", "optiloop review my_target --since 30d --json"),
+)
+@target_argument
+@click.option(
+    "--since", type=_Since(), default="7d", show_default=True, help="The period that is looked at (7d, 16h)."
+)
+@json_option
+def review(target: str, since: Any, as_json: bool) -> None:
+    """Name the three improvements of TARGET that come next, from what its log holds. Measures nothing."""
+    from optiloop import report as reports
+    from optiloop.report.packets import Commands
+    from optiloop.report.review import review as reviewed
+    from optiloop.report.review import review_json, review_text
+
+    commands = Commands(quote(target), alone=_lies_alone(target))
+    looked_at = reports.morning(_campaign_named(target), since, commands)
+    found = reviewed(looked_at, commands)
+    click.echo(json_module.dumps(review_json(looked_at, found)) if as_json else review_text(looked_at, found))
 
 
 @cli.command(
@@ -1057,15 +1107,25 @@ def scan(paths: tuple[Path, ...], as_json: bool, as_sarif: bool) -> None:
 
 @cli.command(
     short_help="Write a target of your own from a template.",
-    epilog=_examples("optiloop new my_target", "optiloop new fast_cli --template python"),
+    epilog=_examples(
+        "optiloop new my_target",
+        "optiloop new fast_cli --template python",
+        "optiloop new my_vault --template vault --from ~/prompts    tune prompts, scripts and settings",
+    ),
 )
 @click.argument("name")
-@click.option("--template", default="command", show_default=True, help="command or python.")
-def new(name: str, template: str) -> None:
+@click.option("--template", default="command", show_default=True, help="command, python or vault.")
+@click.option(
+    "--from",
+    "source",
+    type=click.Path(path_type=Path),
+    help="For the template vault: your folder of prompts and scripts. It is only read.",
+)
+def new(name: str, template: str, source: Path | None) -> None:
     """Write a target of your own into the folder NAME, from a template that runs as it is."""
     from optiloop.scaffold import write_target
 
-    for line in write_target(Path(name), template):
+    for line in write_target(Path(name), template, source):
         click.echo(line)
 
 

@@ -270,7 +270,7 @@ class Live:
             of = "" if limits.usd is None else f" of {words.money(limits.usd)}"
             parts.append(f"{words.money(tally.usd)}{of}, {tally.tokens:,} tokens")
         if limits.until is not None:
-            parts.append(f"until {limits.until.sign} {limits.until.value:g}")
+            parts.append(f"until {limits.until.metric} {limits.until.sign} {limits.until.value:g}")
         if not self._ended:
             parts.append("Ctrl-C ends in order")
         return ", ".join(parts)

@@ -61,7 +61,7 @@ from optiloop.redact import redactor
 from optiloop.sandbox import Runner, Sandbox, last_line, private_folder
 from optiloop.sandbox.probe import AUTO, choose
 from optiloop.state import Calibration, State
-from optiloop.untrusted import fenced, plain_line, unseen
+from optiloop.untrusted import fenced, plain, plain_line, unseen
 from optiloop.workspace import Place, Workspace, locate, locked
 
 ARTIFACT_LIMIT = 128 * 1024
@@ -120,7 +120,7 @@ class Engine:
         self.ledger = Ledger(place.home / "experiments.jsonl")
         self.state = State(place.home)
         self.sandbox: Runner = (
-            Sandbox.of(target, choose(sandbox), secret=(place.home.parent,))
+            Sandbox.of(target, choose(sandbox), secret=(place.home.parent,), cache=place.home / "cache")
             if isinstance(sandbox, str)
             else sandbox
         )
@@ -363,6 +363,24 @@ class Engine:
             self._diagnosed = (parent, self._redact(outcome.stdout) if outcome.ok else "")
             self.workspace.restore()
         return self._diagnosed[1]
+
+    def own_check(self) -> str:
+        """What the target's own check command says of it, for `optiloop check`; empty where it has none.
+
+        Raises TargetError where it fails.
+        """
+        if self.target.check is None:
+            return ""
+        self.judge.phase = "running the target's own check"
+        self.workspace.restore()
+        with private_folder(self.workspace.scratch) as private:
+            outcome = self.sandbox.run(
+                self.target.check, self.workspace.trial, private=private, tree=self.workspace.trees[1]
+            )
+        self.workspace.restore()
+        if not outcome.ok:
+            raise TargetError(f"{self.target.name}: its [check] command failed: {outcome.failure()}")
+        return plain(self._redact(outcome.stdout))
 
     def _evaluate(self, proposal: Proposal, parent: str, start: Measurement) -> Finding:
         self.workspace.restore()  # a proposer may have worked in the trial

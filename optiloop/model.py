@@ -209,6 +209,7 @@ class Confinement:
 
     `memory` is per process and None three quarters of the machine's; `disk` is what one command may add.
     Both are bytes. Paths are absolute, or relative to the target's folder. `pass_env` names variables.
+    `cache` gives commands one folder beside the log in which they remember things from run to run.
     """
 
     network: bool = False
@@ -217,6 +218,7 @@ class Confinement:
     disk: int = 4 * 2**30
     read_only: tuple[str, ...] = ()
     writable: tuple[str, ...] = ()
+    cache: bool = False
     pass_env: tuple[str, ...] = ()
 
 
@@ -236,6 +238,7 @@ class Target:
     guards: tuple[Guard, ...] = ()
     holdout: Holdout | None = None
     diagnose: Command | None = None
+    check: Command | None = None
     context: tuple[str, ...] = ()
     policy: Policy = Policy()
     budget: Budget = Budget()

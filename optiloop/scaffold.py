@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from importlib.metadata import entry_points
 from importlib.util import find_spec
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -22,16 +26,20 @@ from optiloop.proposers.known_agents import installed as installed_agents
 from optiloop.sandbox.probe import LEVELS, choose, found
 from optiloop.targets import builtin_names, nearest, shipped
 
+VAULT = "vault"
+"""The template that is made from a folder."""
+
 
 def templates() -> list[str]:
     """The names of the target templates."""
     return sorted(path.name for path in shipped("templates").iterdir() if (path / "target.toml.j2").is_file())
 
 
-def write_target(folder: Path, template: str) -> list[str]:
+def write_target(folder: Path, template: str, source: Path | None = None) -> list[str]:
     """Write a target into a new folder. Returns what to do next, in lines.
 
-    Raises UsageError where the name is bad, the folder is there, or the template is not known.
+    `source` is the folder of prompts and scripts that the template `vault` is made from. Raises UsageError
+    where the name is bad, the folder is there, the template is not known, or the source is none.
     """
     name = folder.name
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", name):
@@ -42,10 +50,17 @@ def write_target(folder: Path, template: str) -> list[str]:
         )
     if folder.exists():
         raise UsageError(f"{folder} is there already; choose another name")
+    if (template == VAULT) != (source is not None):
+        raise UsageError(
+            f"the template {VAULT!r}, and no other, is made from a folder: optiloop new {name} "
+            f"--template {VAULT} --from FOLDER"
+        )
+    files, values = ({}, {}) if source is None else _adopted(source)
     half = folder.with_name(f".{name}.part")
     try:
         shutil.rmtree(half, ignore_errors=True)
-        written = _render(shipped("templates") / template, half, name)
+        written = _render(shipped("templates") / template, half, name, values)
+        written += _write(half, files)
         half.rename(folder)
     except OSError as error:
         raise UsageError(f"{folder}: cannot write it: {error.strerror}") from None
@@ -57,7 +72,25 @@ def write_target(folder: Path, template: str) -> list[str]:
     ]
 
 
-def _render(template: Path, folder: Path, name: str) -> list[str]:
+def _adopted(source: Path) -> tuple[Mapping[str, str], dict[str, Any]]:
+    """The files of a vault made from a folder, and what its templates are filled with."""
+    from optiloop.vault.adopt import adopt
+
+    found = adopt(source, datetime.now(UTC).date().isoformat())
+    models = json.dumps([*found.models, "local:smollm2"])
+    values = {"editable": found.editable, "tasks": found.tasks, "guesses": found.guesses, "models": models}
+    return found.files, values
+
+
+def _write(folder: Path, files: Mapping[str, str]) -> list[str]:
+    for path, text in files.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text, encoding="utf-8")
+    tasks = {PurePosixPath(path).parts[1] for path in files if path.startswith("tasks/")}
+    return [f"tasks/{task}" for task in sorted(tasks)]
+
+
+def _render(template: Path, folder: Path, name: str, values: Mapping[str, Any]) -> list[str]:
     environment = Environment(
         loader=FileSystemLoader(template),
         undefined=StrictUndefined,
@@ -67,7 +100,9 @@ def _render(template: Path, folder: Path, name: str) -> list[str]:
     folder.mkdir(parents=True)
     written = []
     for source in sorted(template.glob("*.j2")):
-        text = environment.get_template(source.name).render(name=name, identifier=name.replace("-", "_"))
+        text = environment.get_template(source.name).render(
+            name=name, identifier=name.replace("-", "_"), **values
+        )
         (folder / source.stem).write_text(text, encoding="utf-8")
         written.append(source.stem)
     return written

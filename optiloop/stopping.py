@@ -23,7 +23,7 @@ _SIGNS: dict[str, Callable[[float, float], bool]] = {
 
 @dataclass(frozen=True)
 class Until:
-    """A goal for the metric, as in `val_bpb <= 0.97`."""
+    """A goal for one of the benchmark's numbers, as in `val_bpb <= 0.97`: the metric, or another."""
 
     metric: str
     sign: str
@@ -31,22 +31,20 @@ class Until:
 
     @classmethod
     def parsed(cls, text: str, metric: str) -> Until:
-        """Read it. Raises ValueError where it is no comparison, or of another metric."""
+        """Read it; `metric` is for the example in an error. Raises ValueError where it is no comparison."""
         match = _UNTIL.fullmatch(text)
         if match is None:
             raise ValueError(f"{text!r} is no goal; write it like '{metric} <= 1.5'")
-        if match["metric"] != metric:
-            raise ValueError(f"the metric is {metric!r}, not {match['metric']!r}")
         try:
             value = float(match["value"])
         except ValueError:
             value = math.nan
         if not math.isfinite(value):
             raise ValueError(f"{match['value']!r} is no number; write it like '{metric} <= 1.5'")
-        return cls(metric, match["sign"], value)
+        return cls(match["metric"], match["sign"], value)
 
     def reached(self, champion: float) -> bool:
-        """Whether the champion's metric fulfils it."""
+        """Whether the champion's number fulfils it."""
         return _SIGNS[self.sign](champion, self.value)
 
 
@@ -64,7 +62,10 @@ class Limits:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far this run is. `reserve` is what the closing claim will take, in seconds."""
+    """How far this run is. `reserve` is what the closing claim will take, in seconds.
+
+    `champion` is the champion's number that `until` is about.
+    """
 
     cycles: int = 0
     seconds: float = 0.0

@@ -355,6 +355,7 @@ def _from_toml(file: Path) -> Target:
         guards=tuple(_guard(table) for table in top.tables("guard")),
         holdout=_holdout(top.table("holdout")),
         diagnose=_lone_command(top.table("diagnose")),
+        check=_lone_command(top.table("check")),
         policy=_policy(top.table("policy")),
         budget=_budget(top.table("budget")),
         sandbox=_sandbox(top.table("sandbox")),
@@ -502,6 +503,7 @@ def _sandbox(table: _Table | None) -> Confinement:
         disk=table.bytes("disk") or standard.disk,
         read_only=table.texts("read_only"),
         writable=table.texts("writable"),
+        cache=bool(table.take("cache", bool)),
         pass_env=table.texts("pass_env"),
     )
     table.done()
@@ -586,7 +588,7 @@ def _with_hidden_files(target: Target, file: Path) -> Target:
 
 def _only_named_by(command: Command, target: Target) -> Iterator[str]:
     """The target's files among a command's words that no other command speaks of."""
-    others = [*(gate.command for gate in target.gates), target.metric.command, target.diagnose]
+    others = [*(gate.command for gate in target.gates), target.metric.command, target.diagnose, target.check]
     said = " ".join(shown(other.line) for other in others if other is not None)
     for word in command.line.split() if isinstance(command.line, str) else command.line:
         path = PurePosixPath(word)

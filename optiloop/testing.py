@@ -412,6 +412,8 @@ class RuleContract:
     """Texts that it must change, at least one."""
     leaves: Sequence[str] = ()
     """Texts that look alike and that it must leave alone, at least one."""
+    said: str = ""
+    """What a failed check says, for a rule with `answers`."""
 
     def rule(self) -> Rule:
         """The rule under test."""
@@ -430,21 +432,22 @@ class RuleContract:
     def test_it_fires(self) -> None:
         assert self.fires, "no example"
         for text in self.fires:
-            assert sites_of(self.rule(), text), f"does nothing to {text!r}"
+            assert sites_of(self.rule(), text, self.said), f"does nothing to {text!r}"
 
     def test_it_leaves_alone_what_only_looks_alike(self) -> None:
         assert self.leaves, "no example of what it must leave alone"
         for text in self.leaves:
-            assert not sites_of(self.rule(), text), f"changes {text!r}"
+            assert not sites_of(self.rule(), text, self.said), f"changes {text!r}"
 
     def test_it_does_nothing_to_nothing(self) -> None:
-        for text in ("", "\n", "\0", "no program, (\n"):
-            assert not sites_of(self.rule(), text)
+        # To a rule for a prompt any words are one.
+        for text in ("", "\n", *(() if self.said else ("\0", "no program, (\n"))):
+            assert not sites_of(self.rule(), text, self.said)
 
     def test_each_site_is_one_change_that_reads(self) -> None:
         language = self.rule().language
         for text in self.fires:
-            for site in sites_of(self.rule(), text):
+            for site in sites_of(self.rule(), text, self.said):
                 assert site.text != text, "a site that changes nothing"
                 assert site.what, "a site that does not say what it does"
                 assert 1 <= site.line <= text.count("\n") + 1, f"line {site.line} is not in the text"
@@ -452,9 +455,9 @@ class RuleContract:
 
     def test_it_is_pure(self) -> None:
         for text in self.fires:
-            found = [site.text for site in sites_of(self.rule(), text)]
-            sites_of(self.rule(), "")
-            assert [site.text for site in sites_of(self.rule(), text)] == found, (
+            found = [site.text for site in sites_of(self.rule(), text, self.said)]
+            sites_of(self.rule(), "", self.said)
+            assert [site.text for site in sites_of(self.rule(), text, self.said)] == found, (
                 "says something else later on"
             )
 
@@ -462,7 +465,7 @@ class RuleContract:
         for text in self.fires:
             seen = {text}
             for _ in range(20):
-                sites = sites_of(self.rule(), text)
+                sites = sites_of(self.rule(), text, self.said)
                 if not sites:
                     break
                 text = sites[0].text

@@ -31,6 +31,7 @@ ROWS = (
     ("targets", "records"),
     ("index",),
     ("proposers",),
+    ("vault",),
     ("stopping",),
     ("loop",),
     (

@@ -264,10 +264,11 @@ processes = 8
 disk = "1GiB"
 read_only = ["../data"]
 writable = ["/dev/null"]
+cache = true
 pass_env = ["CUDA_HOME"]
 """
     found = load_target(write(tmp_path / "x", toml)).sandbox
-    assert found == Confinement(True, 2 * 10**9, 8, 2**30, ("../data",), ("/dev/null",), ("CUDA_HOME",))
+    assert found == Confinement(True, 2 * 10**9, 8, 2**30, ("../data",), ("/dev/null",), True, ("CUDA_HOME",))
     assert load_target(write(tmp_path / "y")).sandbox == Confinement()
 
 

@@ -36,7 +36,7 @@ def serve(channel: int) -> None:
 
 
 def confine(readable: list[str], writable: tuple[str, ...] = ()) -> None:
-    """Let this process connect to nothing, signal nobody, read these paths only, and write below `writable`.
+    """Let this process write to `writable` only, connect to nothing, signal nobody, read these paths only.
 
     By Landlock (Linux 5.13; landlock(7)), which also forbids to look into other processes, as root too. An
     older kernel allows all of it still: then it is the sandbox's task alone.
@@ -62,7 +62,7 @@ def confine(readable: list[str], writable: tuple[str, ...] = ()) -> None:
             continue
         allowed = _READ_FOLDER if os.path.isdir(path) else _READ_FILE
         if path in writable:
-            allowed = handled if os.path.isdir(path) else allowed | _WRITE_FILE
+            allowed = (_WRITE_FOLDER if os.path.isdir(path) else _WRITE_FILE) & handled
         libc.syscall(_ADD_RULE, ruleset, 1, struct.pack("=Qi", allowed, descriptor), 0)
         os.close(descriptor)
     libc.prctl(_NO_NEW_PRIVS, 1, 0, 0, 0)
@@ -75,7 +75,8 @@ _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _NO_NEW_PRIVS = 38  # prctl(2)
 _READ_FILE, _READ_FOLDER = 0b101, 0b1101
 """Execute and read a file; and list a folder."""
-_WRITE_FILE = 0b10
+_WRITE_FILE, _WRITE_FOLDER = 0b100_0000_0000_0110, 0b111_0101_1011_1111
+"""Read, write and truncate a file; in a folder all but sockets and devices."""
 
 
 def stay_alone() -> None:

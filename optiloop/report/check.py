@@ -40,7 +40,8 @@ class Check:
     """A target's baseline in figures.
 
     `kind` is the noise that target.toml states, `found` the one that was seen. `noise` is the sd of one
-    pair's gain, of one run where it is costly; None for a deterministic metric.
+    pair's gain, of one run where it is costly; None for a deterministic metric. `own` is what
+    the target's own check says.
     """
 
     target: str
@@ -59,6 +60,7 @@ class Check:
     night: int
     sandbox: str
     advice: tuple[str, ...]
+    own: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """The same for scripts."""
@@ -82,6 +84,7 @@ class Check:
             ("eight hours", f"about {self.night:,} experiments"),
             ("sandbox", self.sandbox),
             *(("advice", line) for line in self.advice),
+            *(("its own check", line) for line in self.own.splitlines()),
         ]
         table = "\n".join(f"{name:<15}{said}" for name, said in rows)
         return f"{self.target} can be optimized.\n{table}"

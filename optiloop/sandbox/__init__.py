@@ -36,6 +36,9 @@ __all__ = [
     "shown",
 ]
 
+CACHE = "OPTILOOP_CACHE"
+"""Where a command finds the folder that it may remember things in, where its target asks for one."""
+
 _OUR_OWN_LIMITS = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 """Why a command may fail to start that says nothing about the command."""
 
@@ -67,7 +70,8 @@ class Sandbox:
 
     `read_only` and `writable` are what they see and may change beside their own tree; `secret` folders are
     never shown. `own` is what they may change of what their tree holds already, relative to the working
-    folder. Only `bwrap` enforces these and the network; the rest is the same at both levels.
+    folder; `cache` is the folder that outlives them. Only `bwrap` enforces these and the network; the rest is
+    the same at both levels.
     """
 
     level: str = "process"
@@ -76,12 +80,16 @@ class Sandbox:
     writable: tuple[Path, ...] = ()
     secret: tuple[Path, ...] = ()
     own: tuple[str, ...] = ()
+    cache: Path | None = None
 
     @classmethod
-    def of(cls, target: Target, level: str, *, secret: tuple[Path, ...] = ()) -> Sandbox:
+    def of(
+        cls, target: Target, level: str, *, secret: tuple[Path, ...] = (), cache: Path | None = None
+    ) -> Sandbox:
         """The sandbox of a target's commands. Raises TargetError where a path that it names is not there.
 
-        What `writable` names inside the target's folder is the worktree's own copy.
+        What `writable` names inside the target's folder is the worktree's own copy. `cache` is the folder for
+        a target that asks for one.
         """
         inside = tuple(path for path in target.sandbox.writable if _is_inside(path))
         outside = tuple(path for path in target.sandbox.writable if not _is_inside(path))
@@ -93,6 +101,7 @@ class Sandbox:
             _there(target, "writable", outside),
             secret,
             (*inside, *((result,) if result else ())),
+            cache if target.sandbox.cache else None,
         )
 
     def run(
@@ -117,7 +126,11 @@ class Sandbox:
         processes.lifeline()
         cwd, tree = cwd.absolute(), (tree or cwd).absolute()
         home = bwrap.HOME if self.level == "bwrap" else str(private)
-        own = environment(home, {**command.env, **(env or {})}, self.confinement.pass_env)
+        extra = {**command.env, **(env or {})}
+        if self.cache is not None:
+            self.cache.mkdir(parents=True, exist_ok=True)
+            extra[CACHE] = str(self.cache)
+        own = environment(home, extra, self.confinement.pass_env)
         started = time.monotonic()
         try:
             running = self._started(command, argv(command.line), cwd, tree, own, shown_too)
@@ -132,9 +145,14 @@ class Sandbox:
             timeout=command.timeout,
             confinement=self.confinement,
             watch=watch,
-            folders=(tree, *self.writable) if self.level == "bwrap" else (tree, private, *self.writable),
+            folders=(tree, *self._kept) if self.level == "bwrap" else (tree, private, *self._kept),
         )
         return _of_whole(running, outcome)
+
+    @property
+    def _kept(self) -> tuple[Path, ...]:
+        """What a command may write to beside its tree, and what is there afterwards."""
+        return self.writable if self.cache is None else (*self.writable, self.cache)
 
     def host(self, script: str, cwd: Path, *, timeout: Seconds, env: Mapping[str, str]) -> Outcome:
         """Run a shell script that the user trusts with their environment, in `cwd`, to its end or its limit.
@@ -188,7 +206,7 @@ class Sandbox:
             tree=tree,
             read_only=self.read_only,
             shown_too=tuple(path.absolute() for path in shown_too),
-            writable=self.writable,
+            writable=self._kept,
             secret=self.secret,
             own=[cwd / path for path in self.own],
         )
@@ -255,9 +273,11 @@ def _is_inside(path: str) -> bool:
 
 
 def _there(target: Target, key: str, paths: tuple[str, ...]) -> tuple[Path, ...]:
-    """A target's paths as absolute ones."""
-    found = tuple(target.root / os.path.expanduser(path) for path in paths)
-    for path, given in zip(found, paths, strict=True):
+    """A target's paths as absolute ones. One that begins with a variable that is not set is left out."""
+    named = [(given, os.path.expanduser(os.path.expandvars(given))) for given in paths]
+    named = [(given, path) for given, path in named if path and not path.startswith("$")]
+    found = tuple(target.root / path for _, path in named)
+    for path, (given, _) in zip(found, named, strict=True):
         if not path.exists():
             raise TargetError(f"{target.name}: [sandbox] {key}: {given!r} is not there")
     return found

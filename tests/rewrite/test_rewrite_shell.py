@@ -15,7 +15,7 @@ from optiloop.proposers.rewrite import sites_in, sites_of
 from optiloop.proposers.rewrite.shell import SHELL, Script
 from optiloop.proposers.rewrite.table import RULES
 
-SHELL_RULES = {rule.name: rule for rule in RULES if rule.language is SHELL}
+SHELL_RULES = {rule.name: rule for rule in RULES if not rule.answers and rule.language is SHELL}
 
 FILES = {
     "a.txt": "title: First page\nauthor: Ann\ntags: x, y\nERROR one\nok\nERROR two\nWARN three\n",

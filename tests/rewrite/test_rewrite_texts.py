@@ -76,7 +76,7 @@ def test_the_rule_leaves_it_alone(name: str) -> None:
 
 
 def test_every_rule_for_texts_has_cases_on_both_sides() -> None:
-    own = {rule.name for rule in RULES if rule.language.name not in ("Python", "shell")}
+    own = {rule.name for rule in RULES if not rule.answers and rule.language.name not in ("Python", "shell")}
     assert {rule for rule, _, _ in CHANGED.values()} == own == {rule for rule, _ in LEFT.values()}
 
 

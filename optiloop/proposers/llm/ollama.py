@@ -56,18 +56,18 @@ class Ollama:
         self._patience = patience
         self._card: Card | None = None
         host = os.environ.get("OLLAMA_HOST", "").strip() or DEFAULT_HOST
-        self._to = Endpoint(self.name, host, variable="OLLAMA_API_KEY")
+        self.to = Endpoint(self.name, host, variable="OLLAMA_API_KEY")
         try:
             with ollama.Client(host):
                 pass
         except (ValueError, httpx.InvalidURL):
-            raise ProposerGoneError(f"{self.name}: OLLAMA_HOST={self._to.shown} is no address") from None
+            raise ProposerGoneError(f"{self.name}: OLLAMA_HOST={self.to.shown} is no address") from None
 
     def complete(self, request: Request) -> Reply:
         """Answer; see Chat."""
         started = time.monotonic()
         patience = self._patience.within(request.seconds)
-        card = self._card or persist(self._learn, patience)
+        card = self._card or persist(self.learn, patience)
         self._card = card
         tokens_in = tokens_out = 0
         for num_ctx in contexts(request, card.context):
@@ -86,7 +86,8 @@ class Ollama:
             Cost(0.0, tokens_in + tokens_out),
         )
 
-    def _learn(self, seconds: float) -> Card:
+    def learn(self, seconds: float) -> Card:
+        """What the server tells of the model. Raises TransientError, ProposerGoneError."""
         with self._asking(seconds) as client:
             try:
                 shown = client.show(self._model)
@@ -127,7 +128,7 @@ class Ollama:
                 if part.done:
                     part.message.content = "".join(texts)
                     return part
-        raise TransientError(f"{self.name} at {self._to.shown} broke off in the middle of its answer")
+        raise TransientError(f"{self.name} at {self.to.shown} broke off in the middle of its answer")
 
     @contextmanager
     def _asking(self, seconds: float) -> Iterator[ollama.Client]:
@@ -141,8 +142,8 @@ class Ollama:
         bounded["event_hooks"]["response"].append(note)
         try:
             with (
-                failures(self._to, answered=self._card is not None),
-                ollama.Client(self._to.url, **bounded) as client,
+                failures(self.to, answered=self._card is not None),
+                ollama.Client(self.to.url, **bounded) as client,
             ):
                 yield client
         except ollama.ResponseError as error:
@@ -150,18 +151,18 @@ class Ollama:
                 raise self._missing([]) from None
             if error.status_code < 400:  # an error in the middle of a stream has none
                 said = spoken(error.error)
-                raise TransientError(f"{self.name} at {self._to.shown} broke off: {said}") from None
-            refuse(self._to, error.status_code, words(error.error), headers)
+                raise TransientError(f"{self.name} at {self.to.shown} broke off: {said}") from None
+            refuse(self.to, error.status_code, words(error.error), headers)
         except ConnectionError:
-            with failures(self._to, answered=self._card is not None):
+            with failures(self.to, answered=self._card is not None):
                 raise httpx.ConnectError("nobody listens") from None
         # What the client makes of lines that are no answers.
         except (ValueError, AttributeError, TypeError, RecursionError):
-            raise TransientError(f"{self.name} at {self._to.shown} answered what is no answer") from None
+            raise TransientError(f"{self.name} at {self.to.shown} answered what is no answer") from None
 
     def _missing(self, there: list[str]) -> ProposerGoneError:
         listed = f"; there are {', '.join(there)}" if there else ""
-        where = f"{self.name}: Ollama at {self._to.shown}"
+        where = f"{self.name}: Ollama at {self.to.shown}"
         return ProposerGoneError(f"{where} has no such model; run: ollama pull {self._model}{listed}")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -12,8 +13,10 @@ from typing import Any
 from optiloop.errors import ProposerError
 from optiloop.model import Brief, Proposal, Spent
 from optiloop.proposers.rewrite.code import Code
-from optiloop.proposers.rewrite.rule import Language, Rule, Site
+from optiloop.proposers.rewrite.diagnosed import FORKS, Ailing, Failure, ailing
+from optiloop.proposers.rewrite.rule import Heard, Language, Rule, Site
 from optiloop.proposers.rewrite.shares import shares_of_functions
+from optiloop.proposers.rewrite.shell import SHELL
 from optiloop.proposers.rewrite.table import rules
 
 ORIGIN = "rewrite"
@@ -54,6 +57,43 @@ class Rewrite:
 
 
 def _in_order(brief: Brief) -> Iterator[Candidate]:
+    """Candidates: what answers a failed check first, of the lowest task first, then everything else.
+
+    A check speaks of its own task: the tasks that it reads have checks of their own.
+    """
+    for task in ailing(brief.diagnosis):
+        yield from _answers(brief, task)
+    yield from _by_hope(brief)
+
+
+def _answers(brief: Brief, task: Ailing) -> Iterator[Candidate]:
+    """What answers the failed checks of one task, in the files of its folder."""
+    ranked = sorted(rules(), key=lambda rule: (-_worth(brief, rule), rule.name))
+    files = {path: text for path, text in brief.source.items() if task.name in path.split("/")[:-1]}
+    for rule in ranked:
+        for said in _heard(rule, task.failures):
+            for path, text in files.items():
+                for site in sites_of(rule, text, said) if rule.language.holds(path, text) else ():
+                    yield Candidate(path, rule, site)
+
+
+def _heard(rule: Rule, failures: Sequence[Failure]) -> list[str]:
+    """What a rule gets to hear: all that fits it at once, for each check caps the score, then each alone."""
+    fitting = [failure.said for failure in failures if _fits(rule, failure)]
+    if not rule.answers:
+        return [""] if fitting else []
+    return list(dict.fromkeys(["; ".join(fitting), *fitting])) if fitting else []
+
+
+def _fits(rule: Rule, failure: Failure) -> bool:
+    """Whether a rule may mend what failed; those for shell save processes, whatever else they do."""
+    said = f"{failure.check}: {failure.said}"
+    if rule.answers:
+        return re.search(rule.answers, said, re.IGNORECASE) is not None
+    return rule.language is SHELL and FORKS.search(said) is not None
+
+
+def _by_hope(brief: Brief) -> Iterator[Candidate]:
     """Candidates, the most is hoped from the first. Rules that cannot do better are not asked yet."""
     shares = {path: _shares(brief, path, text) for path, text in brief.source.items()}
     ranked = sorted(((_worth(brief, rule), rule) for rule in rules()), key=lambda pair: -pair[0])
@@ -124,13 +164,16 @@ def sites_in(path: str, text: str) -> list[tuple[Rule, Site]]:
 
 
 @lru_cache(maxsize=1024)
-def sites_of(rule: Rule, text: str) -> Sequence[Site]:
-    """Every place where a rule would change a text. Raises ProposerError that names a rule which fails."""
+def sites_of(rule: Rule, text: str, said: str = "") -> Sequence[Site]:
+    """Every place where a rule would change a text; `said` is what a failed check said.
+
+    A rule with `answers` has no sites without that. Raises ProposerError that names a rule which fails.
+    """
     seen = parsed(rule.language, text)
-    if seen is None:
+    if seen is None or (rule.answers and not said):
         return ()
     try:
-        return tuple(rule.sites(seen))
+        return tuple(rule.sites(Heard(seen, said) if rule.answers else seen))
     except Exception as error:  # a plug-in's rule may raise anything; the log must name it
         whose = f" of {rule.package}" if rule.package else ""
         said = f"{type(error).__name__}: {error}"

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -50,13 +52,22 @@ class Language:
 
 
 @dataclass(frozen=True)
+class Heard(Generic[T]):
+    """A parsed text, and what a failed check said of the task that it belongs to."""
+
+    seen: T
+    said: str
+
+
+@dataclass(frozen=True)
 class Rule:
     """One kind of rewriting. `sites` tells every place of a parsed text it would change, each on its own.
 
     Its docstring holds the idea, what it does to the complexity, and the source. It is pure: the same text
     gives the same sites. `gain` is how many times faster (or smaller) a typical site became where it was
     `measured`, or else a guess: the rule's rank before the log knows it. `package` is who brought it; empty
-    for our own.
+    for our own. A rule with `answers` is only asked where a diagnosis says that a check failed, in words that
+    this pattern is found in; its `sites` takes a `Heard`.
     """
 
     name: str
@@ -65,6 +76,7 @@ class Rule:
     sites: Callable[[Any], Iterable[Site]]
     package: str = ""
     measured: bool = True
+    answers: str = ""
 
     @property
     def idea(self) -> str:

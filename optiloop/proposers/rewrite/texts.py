@@ -121,7 +121,8 @@ def _leaves(data: object, path: tuple[object, ...]) -> Iterator[tuple[tuple[obje
         yield path, data
 
 
-def _read_yaml(text: str) -> Any:
+def read_yaml(text: str) -> Any:
+    """What a YAML text says. Raises ValueError where it is none."""
     import yaml
 
     try:
@@ -143,7 +144,7 @@ def _toml(text: str) -> Config:
 JSON = Language("JSON", lambda path, text: path.endswith(".json"), _json)
 TOML = Language("TOML", lambda path, text: path.endswith(".toml"), _toml)
 YAML = Language(
-    "YAML", lambda path, text: path.endswith((".yaml", ".yml")), lambda text: Config(text, _read_yaml)
+    "YAML", lambda path, text: path.endswith((".yaml", ".yml")), lambda text: Config(text, read_yaml)
 )
 
 _DEBUG = re.compile(r"""(?im)^\s*["']?(\w*(?:debug|profiling|tracing|verbose)\w*)["']?\s*[:=]\s*(true)\b""")

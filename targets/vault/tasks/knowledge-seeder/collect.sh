@@ -1,0 +1,2 @@
+# The seed that lies in the inbox.
+cat inbox/seed.md
