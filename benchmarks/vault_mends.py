@@ -56,7 +56,7 @@ Good morning. At 08:00 you meet the plumber at the back door, at 13:00 you bring
 office, and at 17:00 you write the invoice for the school.
 """
 _FORM = """
-Example:
+Write it in a code block like this example:
 ```
 Went well: [what went well]. Cost time: [what cost time]. Next step: [the next step].
 ```

@@ -70,7 +70,11 @@ class Box:
         return self.run(argv, **bounds)
 
     def run(self, line: str | tuple[str, ...], **bounds: object) -> Outcome:
-        paths = {key: bounds.pop(key) for key in ("read_only", "writable", "secret", "own") if key in bounds}
+        paths = {
+            key: bounds.pop(key)
+            for key in ("read_only", "writable", "secret", "own", "cache")
+            if key in bounds
+        }
         sandbox = Sandbox(self.level, Confinement(**bounds), **paths)  # type: ignore[arg-type]
         command = Command(line, Seconds(PATIENCE))
         return sandbox.run(command, self.work, private=self.private, tree=self.tree)
@@ -380,6 +384,13 @@ def test_extra_paths_are_shown_as_the_target_says(bubble: Box) -> None:
     assert not bubble.run(line).ok
     assert bubble.run(line, read_only=(read,), writable=(write,)).ok
     assert (write / "x").exists()
+
+
+def test_what_a_command_remembers_is_there_for_the_next_one(box: Box) -> None:
+    cache = box.folder / "home" / "cache"
+    assert box.run('echo once > "$OPTILOOP_CACHE/x"', cache=cache).ok
+    assert box.run('cat "$OPTILOOP_CACHE/x"', cache=cache, secret=(cache.parent,)).stdout == "once\n"
+    assert not box.run('test -n "$OPTILOOP_CACHE"').ok
 
 
 def test_a_secret_folder_is_covered_even_below_a_path_that_is_shown(bubble: Box) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from optiloop.errors import TargetError, UsageError
 from optiloop.model import Budget, Confinement, Direction, Noise, Policy
+from optiloop.sandbox import Sandbox
 from optiloop.targets import begin_target, builtin_names, duration, find_target, forgeable, load_target, size
 
 MINIMAL = """\
@@ -362,3 +363,14 @@ def test_a_program_md_that_is_no_text_is_named(tmp_path):
     (folder / "program.md").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(TargetError, match=r"program\.md: is not UTF-8 text"):
         load_target(folder)
+
+
+def test_a_path_that_begins_with_a_variable_that_is_not_set_is_left_out(tmp_path, monkeypatch):
+    toml = f'{MINIMAL}\n[sandbox]\nread_only = ["$OPTILOOP_SOME_MODELS"]\n'
+    found = load_target(write(tmp_path / "x", toml))
+    assert Sandbox.of(found, "process").read_only == ()
+    monkeypatch.setenv("OPTILOOP_SOME_MODELS", str(tmp_path))
+    assert Sandbox.of(found, "process").read_only == (tmp_path,)
+    monkeypatch.setenv("OPTILOOP_SOME_MODELS", str(tmp_path / "gone"))
+    with pytest.raises(TargetError, match="is not there"):
+        Sandbox.of(found, "process")
