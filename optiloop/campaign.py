@@ -27,7 +27,7 @@ class Run:
     A pause that was asked for before it began is over. Afterwards `done` is how many experiments there were
     (keeps that were taken back not counted), and `decided` how many of them had a verdict on their change.
     `why` says why no more; `gave_up` whether it was the proposer, `cut` whether it was a limit.
-    Raises TargetError where the baseline cannot be judged, UsageError where there is no such number as the goal's.
+    Raises TargetError where the baseline cannot be judged, UsageError where the goal is about no such number.
     """
 
     engine: Engine

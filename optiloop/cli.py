@@ -334,7 +334,9 @@ def watch(target: str, as_json: bool) -> None:
         _print_result(_read(found), as_json=False)
 
 
-@cli.command(epilog=_examples("optiloop pause my_target"))
+@cli.command(
+    short_help="Have a loop wait after its experiment.", epilog=_examples("optiloop pause my_target")
+)
 @target_argument
 def pause(target: str) -> None:
     """Have TARGET's loop wait when its experiment is done; `resume` goes on, and so does another `run`."""
@@ -999,12 +1001,13 @@ def redecide(
 
 
 @cli.command(
+    short_help="Bring the champion home.",
     epilog=_examples(
         "optiloop apply my_target                       write the champion into your checkout",
         "optiloop apply my_target --branch faster       make a branch of it, to review",
         "optiloop apply my_target --branches opt-       one branch for each kept change: opt-2, opt-5",
         "optiloop apply my_target --patch faster.patch  or a patch for `git apply`",
-    )
+    ),
 )
 @target_argument
 @click.option("--branch", help="Make this branch at the champion's commit; the checkout is not touched.")
