@@ -323,7 +323,10 @@ def watch(target: str, as_json: bool) -> None:
     found = _find(target)
     seen = watched(found)
     earlier = _read(found)
-    with _interruptible(), opened(_style("", as_json=as_json), seen, Limits()) as view:
+    with (
+        _interruptible(),
+        opened(_style("", as_json=as_json), seen, Limits(), ctrl_c="ends the watching") as view,
+    ):
         if earlier.baseline is not None:
             view.baseline(earlier.baseline.value)
         for number, experiment in enumerate(seen.experiments(), 1):

@@ -162,11 +162,13 @@ class Json(_Quiet):
 class Live:
     """A panel that redraws in place; kept experiments scroll by above it. Drawn on stderr."""
 
-    def __init__(self, engine: Shown, limits: Limits, earlier: Iterable[Experiment]) -> None:
+    def __init__(
+        self, engine: Shown, limits: Limits, earlier: Iterable[Experiment], *, ctrl_c: str = "ends in order"
+    ) -> None:
         from rich.console import Console
         from rich.live import Live as RichLive
 
-        self._engine, self._limits = engine, limits
+        self._engine, self._limits, self._ctrl_c = engine, limits, ctrl_c
         self._tally = Tally(engine.target.metric)
         for experiment in earlier:
             self._tally.take(experiment)
@@ -272,17 +274,17 @@ class Live:
         if limits.until is not None:
             parts.append(f"until {limits.until.metric} {limits.until.sign} {limits.until.value:g}")
         if not self._ended:
-            parts.append("Ctrl-C ends in order")
+            parts.append(f"Ctrl-C {self._ctrl_c}")
         return ", ".join(parts)
 
 
-def opened(style: Style, engine: Shown, limits: Limits) -> View:
+def opened(style: Style, engine: Shown, limits: Limits, *, ctrl_c: str = "ends in order") -> View:
     """The view of that style, which knows what the campaign's earlier runs have done."""
     if style == "json":
         return Json()
     if style == "lines":
         return Lines(engine.target.metric, sum(1 for _ in Ledger(engine.ledger.path).new()))
-    return Live(engine, limits, Ledger(engine.ledger.path).new())
+    return Live(engine, limits, Ledger(engine.ledger.path).new(), ctrl_c=ctrl_c)
 
 
 def one_line(number: int, experiment: Experiment) -> str:

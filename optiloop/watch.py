@@ -40,8 +40,8 @@ class Watched:
         if steering.read(self.home).paused:
             return f"paused; {who}; `optiloop resume` goes on"
         at = moment(self._last) if self._last else None
-        quiet = "" if at is None else f"; the last experiment ended {_ago(at, self._clock())} ago"
-        return f"{who}{quiet}"
+        quiet = "" if at is None else f"; the last ended {_ago(at, self._clock())} ago"
+        return f"{who.partition(' on ')[0]}{quiet}"
 
     def experiments(self) -> Iterator[Experiment]:
         """Those of the log, then each new one as it is written, until no loop runs any more."""
