@@ -690,7 +690,7 @@ def wrong_calls(here: Path) -> str:
     said = []
     for words in WRONG_CALLS:
         ended = call(*words, here=here)
-        assert ended.out == "", "stdout is for results"
+        assert ended.out == "", f"stdout is for results: {words}"
         said.append(f"$ optiloop {' '.join(words)}\n{ended.err}[{ended.code}]\n")
     return "\n".join(said).replace(f"{here}/", "")
 
