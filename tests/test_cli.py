@@ -571,7 +571,7 @@ def test_check_tells_of_a_number_that_can_be_forged(tmp_path):
     assert "bench.py runs the candidate in its own process" in call("check", "toy", here=tmp_path).out
 
 
-@pytest.mark.parametrize("template", ["command", "python"])
+@pytest.mark.parametrize("template", ["command", "python", "size"])
 def test_a_new_target_runs_as_it_is_to_a_first_keep(tmp_path, template):
     said = call("new", "mine", "--template", template, here=tmp_path)
     assert said.out.endswith("next: optiloop check mine    then: optiloop run mine\n")
