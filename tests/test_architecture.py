@@ -44,6 +44,7 @@ ROWS = (
         "contest",
         "recheck",
         "scaffold",
+        "wrap",
         "scan",
         "scaling",
     ),
