@@ -361,3 +361,15 @@ def test_a_program_md_that_is_no_text_is_named(tmp_path):
     (folder / "program.md").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(TargetError, match=r"program\.md: is not UTF-8 text"):
         load_target(folder)
+
+
+def test_the_reference_says_what_is_read(monkeypatch):
+    docs = Path(__file__).parents[1] / "docs"
+    monkeypatch.syspath_prepend(str(docs))
+    import target_reference
+
+    text = (docs / "targets.md").read_text()
+    assert text == target_reference.written(text), "run python docs/target_reference.py"
+    monkeypatch.delitem(target_reference.WORDS, "[budget] run")
+    with pytest.raises(SystemExit, match=r"differ: \[budget\] run"):
+        target_reference.reference()
