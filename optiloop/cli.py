@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from optiloop.notify import Notice
     from optiloop.proposers.llm.focus import Kind
     from optiloop.report import Campaign
+    from optiloop.report.check import Check
     from optiloop.stopping import Limits
 
 T = TypeVar("T")
@@ -399,21 +400,9 @@ def steer(target: str, note: str) -> None:
 def check(target: str, sandbox: str, fresh: bool, as_json: bool) -> None:
     """Can TARGET be optimized? Run its gates and its metric against itself.
 
-    Shows the noise, the smallest gain that can be told from it, and what a cycle costs.
+    Shows the noise, the smallest gain that can be told from it, what a cycle costs and what a night holds.
     """
-    from optiloop.report.check import checked
-    from optiloop.targets import forgeable
-
-    with _opened(_begin(target), "portfolio", fresh=fresh, sandbox=sandbox) as engine:
-        baseline = _progress(engine, engine.calibrate)
-        level, seconds = engine.sandbox.level, engine.judge.gate_seconds
-        calibration = engine.state.calibration()
-        numbers = calibration.numbers if calibration else {}
-        own = forgeable(engine.target)
-        found = checked(
-            engine.target, baseline, gate_seconds=seconds, sandbox=level, forgeable=own, numbers=numbers
-        )
-        found = replace(found, own=_progress(engine, engine.own_check))
+    found = _checked(_begin(target), sandbox, fresh=fresh)
     click.echo(json_module.dumps(found.as_json()) if as_json else found.as_text())
 
 
@@ -1112,27 +1101,121 @@ def scan(paths: tuple[Path, ...], as_json: bool, as_sarif: bool) -> None:
 
 
 @cli.command(
-    short_help="Write a target of your own from a template.",
+    short_help="Write a target: from a template, or around your project.",
     epilog=_examples(
-        "optiloop new my_target",
-        "optiloop new fast_cli --template python",
+        "optiloop new my_target                              asks what it shall be",
+        "optiloop new fast_cli --template hyperfine",
+        "optiloop new .                                      in place: writes target.toml, nothing else",
+        "optiloop new faster --from ../project --file src/parse.c --speed './parse big.txt'",
         "optiloop new my_vault --template vault --from ~/prompts    tune prompts, scripts and settings",
     ),
 )
 @click.argument("name")
-@click.option("--template", default="command", show_default=True, help="command, python or vault.")
+@click.option("--template", help="What `optiloop list` names; command where nobody is asked.")
 @click.option(
     "--from",
     "source",
     type=click.Path(path_type=Path),
-    help="For the template vault: your folder of prompts and scripts. It is only read.",
+    help="A project to copy to NAME, or to make a vault from. It is only read.",
 )
-def new(name: str, template: str, source: Path | None) -> None:
-    """Write a target of your own into the folder NAME, from a template that runs as it is."""
+@click.option("--file", "files", multiple=True, help="A file of the project to improve. Repeatable.")
+@click.option("--gate", help="What must exit 0 before a candidate is measured; '' for nothing.")
+@click.option("--metric", help="A command that prints METRIC name=value.")
+@click.option("--speed", help="A command that shall be faster.")
+@click.option("--no-check", is_flag=True, help="Measure nothing.")
+def new(
+    name: str,
+    template: str | None,
+    source: Path | None,
+    files: tuple[str, ...],
+    gate: str | None,
+    metric: str | None,
+    speed: str | None,
+    no_check: bool,
+) -> None:
+    """Write a target into the folder NAME, from a template that runs as it is.
+
+    Where NAME is a project already, or one is named by --from, code, gate and metric are guessed from its
+    files. Each guess is shown; a flag overrides it, and on a terminal you are asked. Then `check` runs.
+    """
     from optiloop.scaffold import write_target
 
-    for line in write_target(Path(name), template, source):
+    folder = Path(name)
+    wrapped = source is not None or (folder.is_dir() and not (folder / "target.toml").exists())
+    if metric is not None and speed is not None:
+        raise UsageError("--metric and --speed are two numbers; choose one")
+    if not wrapped and (files or gate is not None or metric is not None or speed is not None):
+        raise UsageError(
+            f"{name}: --file, --gate, --metric and --speed are for a project; name one with --from"
+        )
+    if template is None and wrapped:
+        lines = _wrapped(folder, source, files=files, gate=gate, metric=metric, speed=speed)
+    else:
+        lines = write_target(folder, template or _asked_template(), source)
+    for line in lines:
         click.echo(line)
+    if no_check:
+        return
+    try:
+        click.echo(f"\n{_checked(_begin(name)).as_text()}")
+    except OptiloopError:
+        _echo_err(f"{name} is written, but cannot be optimized yet:")
+        raise
+
+
+def _asks() -> bool:
+    """Whether somebody sits there who can be asked."""
+    return sys.stdin.isatty() and sys.stdout.isatty()
+
+
+def _asked_template() -> str:
+    """The template that the user chooses; `command` where nobody can be asked."""
+    from optiloop.scaffold import descriptions
+
+    if not _asks():
+        return "command"
+    known = descriptions()
+    click.echo("What shall be made better?")
+    for number, (name, said) in enumerate(known.items(), 1):
+        click.echo(f"  {number}  {name:<17}{said}")
+    answer = str(click.prompt("Number or name", default="command"))
+    names = list(known)
+    return names[int(answer) - 1] if answer.isdecimal() and 0 < int(answer) <= len(names) else answer
+
+
+def _wrapped(
+    folder: Path,
+    source: Path | None,
+    *,
+    files: tuple[str, ...],
+    gate: str | None,
+    metric: str | None,
+    speed: str | None,
+) -> list[str]:
+    """Write a target around a project: guess, show, ask where somebody is there."""
+    from optiloop import wrap
+
+    project = wrap.read_project(source or folder)
+    plan = wrap.overridden(wrap.guess(project), project, files=files, gate=gate, metric=metric, speed=speed)
+    click.echo(f"found: {plan.manager or 'no package manager'}")
+    click.echo(f"file:   {', '.join(plan.files) or '-'}    ({plan.why['file']})")
+    click.echo(f"gate:   {plan.gate or '-'}    ({plan.why['gate']})")
+    click.echo(f"metric: {plan.metric.shown if plan.metric else '-'}    ({plan.why['metric']})")
+    if _asks():
+        if not files:
+            answer = click.prompt("File to improve", default=", ".join(plan.files))
+            files = tuple(part.strip() for part in answer.split(","))
+        if gate is None:
+            gate = click.prompt("Gate, - for none", default=plan.gate or "-").removeprefix("-")
+        if metric is None and speed is None:
+            shown = plan.metric.shown if plan.metric else ""
+            answer = click.prompt("Command to measure (Enter: as shown)", default=shown)
+            metric = None if answer == shown else answer
+        if metric and not wrap.prints(project, metric):
+            metric, speed = None, metric
+        plan = wrap.overridden(plan, project, files=files, gate=gate, metric=metric, speed=speed)
+    name = wrap.read_name(project) if source is None else folder.name
+    return [*wrap.wrap(folder, source, wrap.target_toml(name, plan)), f"next: optiloop run {folder}"]
 
 
 @cli.command(name="list", epilog=_examples("optiloop list", "optiloop list --json"))
@@ -1446,6 +1529,26 @@ def _find(name: str) -> Target:
     from optiloop.targets import find_target
 
     return find_target(name, here=Path.cwd())
+
+
+def _checked(target: Target, sandbox: str = "auto", *, fresh: bool = False) -> Check:
+    """Measure a target against itself."""
+    from optiloop.report.check import checked
+    from optiloop.targets import forgeable
+
+    with _opened(target, "portfolio", fresh=fresh, sandbox=sandbox) as engine:
+        baseline = _progress(engine, engine.calibrate)
+        calibration = engine.state.calibration()
+        found = checked(
+            engine.target,
+            baseline,
+            gate_seconds=engine.judge.gate_seconds,
+            sandbox=engine.sandbox.level,
+            forgeable=forgeable(engine.target),
+            numbers=calibration.numbers if calibration else {},
+            unsteady=_progress(engine, engine.unsteady_gate),
+        )
+        return replace(found, own=_progress(engine, engine.own_check))
 
 
 def _begin(name: str) -> Target:

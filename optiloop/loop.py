@@ -549,6 +549,15 @@ class Engine:
             return known.baseline
         return self.calibrate()
 
+    def unsteady_gate(self) -> str:
+        """Run the champion's gates once more: which fails now, and why; empty where all pass again."""
+        results = self.judge.gates(self.workspace.base)
+        failed = next(
+            (f"{gate.name} passed, then failed: {gate.reason}" for gate in results if not gate.passed), ""
+        )
+        self.workspace.restore()
+        return failed
+
     def calibrate(self) -> Baseline:
         """Measure the baseline against itself now, and remember it."""
         self.workspace.restore()

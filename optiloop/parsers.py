@@ -237,7 +237,9 @@ def hyperfine(output: str, /, *, options: Mapping[str, str]) -> dict[str, float]
     for result in results:
         command = _text(_at(result, "command"), "command")
         _refuse_failed_runs(result, command)
-        entries.append((command, _time(_at(result, stat), options["unit"])))
+        summed_up = isinstance(result, dict) and "summary" in result  # by hyperfine 2
+        steps = ("summary", "time_wall_clock", stat) if summed_up else (stat,)
+        entries.append((command, _time(_at(result, *steps), options["unit"])))
     index = options.get("benchmark", "")
     if index.isdecimal() and int(index) < len(entries):
         options = {**options, "benchmark": entries[int(index)][0]}
@@ -423,7 +425,12 @@ def _member(document: object, name: str) -> dict[str, object]:
 
 
 def _refuse_failed_runs(result: object, command: str) -> None:
-    codes = result.get("exit_codes", []) if isinstance(result, dict) else []
+    found = result if isinstance(result, dict) else {}
+    # hyperfine 1 lists the codes of a command's runs, hyperfine 2 tells each with its run.
+    codes = found.get("exit_codes", [])
+    if "measurements" in found:
+        runs = _items(found["measurements"], "measurements")
+        codes = [run.get("exit_code") if isinstance(run, dict) else None for run in runs]
     if not isinstance(codes, list) or any(code != 0 for code in codes):
         raise MetricError(f"hyperfine: a run of {_shown(command)} did not exit 0")
 

@@ -35,6 +35,15 @@ def templates() -> list[str]:
     return sorted(path.name for path in shipped("templates").iterdir() if (path / "target.toml.j2").is_file())
 
 
+def descriptions() -> dict[str, str]:
+    """Each template with the first sentence of its target.toml."""
+    said = {}
+    for name in templates():
+        first = (shipped("templates") / name / "target.toml.j2").read_text(encoding="utf-8").split("\n")[0]
+        said[name] = first.removeprefix("# ").partition(". Run")[0]
+    return said
+
+
 def write_target(folder: Path, template: str, source: Path | None = None) -> list[str]:
     """Write a target into a new folder. Returns what to do next, in lines.
 

@@ -45,6 +45,7 @@ ROWS = (
         "contest",
         "recheck",
         "scaffold",
+        "wrap",
         "scan",
         "scaling",
     ),

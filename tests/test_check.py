@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from test_cli import GATE, call, write_toy
 
 from optiloop.model import Baseline, Command, Gate, Metric, Target
 from optiloop.report.check import checked
@@ -34,3 +36,27 @@ def test_check_names_functions_with_too_small_a_workload(us, said) -> None:
     )
     assert ("" if not found.advice else found.advice[-1]).startswith(said)
     assert bool(said) == any("functions run" in line for line in found.advice)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({}, "t can be optimized."),
+        ({"unsteady": "tests passed, then failed: exit 1"}, "cannot be optimized as it is: tests passed"),
+        ({"smallest_gain": 0.6}, "can hardly be optimized: no gain below 60% shows"),
+        ({"night": 3}, "can hardly be optimized: a night holds 3 experiments"),
+    ],
+)
+def test_check_says_in_plain_words_whether_a_target_can_be_optimized(changed, said) -> None:
+    target = Target("t", Path("t"), ("a.py",), Metric("ms", Command("true"), unit="ms"))
+    baseline = Baseline("0" * 40, 1e6, (0.01, 0.0), 0.01, 1.0)
+    found = replace(checked(target, baseline, gate_seconds=1.0, sandbox="bwrap"), **changed)
+    assert said in found.as_text().splitlines()[0]
+    assert f"a night of eight hours will hold about {found.night:,} experiments." in found.as_text()
+
+
+def test_check_runs_the_gates_again(tmp_path) -> None:
+    mark = tmp_path / "mark"
+    write_toy(tmp_path / "toy", gate=f"{GATE}[ ! -e {mark} ] || exit 1; touch {mark}\n")
+    said = call("check", "toy", "--sandbox", "process", here=tmp_path)
+    assert said.out.startswith("toy cannot be optimized as it is: digits passed, then failed: exit 1"), said

@@ -301,6 +301,27 @@ def test_hyperfine_by_command_by_index_or_the_sum() -> None:
     assert "no benchmark '7'; it gives run 0, run 1" in refusal("hyperfine", output, options(benchmark="7"))
 
 
+def hyperfine_2_file(*medians: float, exit_codes: tuple[int | None, ...] = (0, 0)) -> str:
+    """What hyperfine 2.0 exports, less the members nobody reads."""
+    results = [
+        {
+            "command": f"run {number}",
+            "measurements": [{"exit_code": code} for code in exit_codes],
+            "summary": {"time_cpu": {"median": 9.0}, "time_wall_clock": {"median": median}},
+        }
+        for number, median in enumerate(medians)
+    ]
+    return json.dumps({"schema_version": 2, "results": results})
+
+
+def test_hyperfine_2_says_the_same() -> None:
+    output = hyperfine_2_file(0.5, 0.25)
+    assert parse("hyperfine", output, options(unit="ms")) == {"total": 750, "run 0": 500, "run 1": 250}
+    for code in (1, None):
+        failed = hyperfine_2_file(0.001, exit_codes=(0, code))
+        assert "did not exit 0" in refusal("hyperfine", failed, options())
+
+
 @pytest.mark.parametrize("code", [1, None])
 def test_hyperfine_refuses_a_run_that_failed_however_fast(code: int | None) -> None:
     assert "did not exit 0" in refusal("hyperfine", hyperfine_file(0.001, exit_codes=(0, code)), options())

@@ -374,3 +374,15 @@ def test_a_path_that_begins_with_a_variable_that_is_not_set_is_left_out(tmp_path
     monkeypatch.setenv("OPTILOOP_SOME_MODELS", str(tmp_path / "gone"))
     with pytest.raises(TargetError, match="is not there"):
         Sandbox.of(found, "process")
+
+
+def test_the_reference_says_what_is_read(monkeypatch):
+    docs = Path(__file__).parents[1] / "docs"
+    monkeypatch.syspath_prepend(str(docs))
+    import target_reference
+
+    text = (docs / "targets.md").read_text()
+    assert text == target_reference.written(text), "run python docs/target_reference.py"
+    monkeypatch.delitem(target_reference.WORDS, "[budget] run")
+    with pytest.raises(SystemExit, match=r"differ: \[budget\] run"):
+        target_reference.reference()

@@ -35,13 +35,20 @@ SHORT = 0.005
 """CPU seconds under which start-up noise swamps a sample's work."""
 
 
+COARSE = 0.5
+"""A smallest gain from which hardly any change will show: most that help are smaller."""
+
+FEW = 20
+"""Experiments a night under which there is hardly a search: about as many as a person tries in a week."""
+
+
 @dataclass(frozen=True)
 class Check:
     """A target's baseline in figures.
 
     `kind` is the noise that target.toml states, `found` the one that was seen. `noise` is the sd of one
-    pair's gain, of one run where it is costly; None for a deterministic metric. `own` is what
-    the target's own check says.
+    pair's gain, of one run where it is costly; None for a deterministic metric. `unsteady` says which gate
+    failed when it was run once more; empty where all passed again. `own` is what the target's own check says.
     """
 
     target: str
@@ -61,6 +68,7 @@ class Check:
     sandbox: str
     advice: tuple[str, ...]
     own: str = ""
+    unsteady: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """The same for scripts."""
@@ -87,7 +95,33 @@ class Check:
             *(("its own check", line) for line in self.own.splitlines()),
         ]
         table = "\n".join(f"{name:<15}{said}" for name, said in rows)
-        return f"{self.target} can be optimized.\n{table}"
+        return f"{self.target} {self.verdict()}\n{table}\n\n{self.plain_words()}"
+
+    def verdict(self) -> str:
+        """Whether it can be optimized, in one sentence without its subject."""
+        if self.unsteady:
+            return f"cannot be optimized as it is: {self.unsteady}"
+        if self.relative and self.smallest_gain > COARSE:
+            return f"can hardly be optimized: no gain below {self.smallest_gain:.0%} shows"
+        if self.night < FEW:
+            return f"can hardly be optimized: a night holds {self.night} experiments"
+        return "can be optimized."
+
+    def plain_words(self) -> str:
+        """What the figures mean, for somebody who has not read how optiloop decides."""
+        gates = "The gates passed, and passed again" if self.gate_seconds else "There is no gate"
+        gates = "A gate does not hold" if self.unsteady else gates
+        shows = (
+            "any gain shows"
+            if self.smallest_gain == 0
+            else f"gains from {self._effect(self.smallest_gain)} show"
+        )
+        varies = "does not vary" if self.noise is None else f"varies by {self._effect(self.noise)}"
+        lasts = words.duration(self.cycle_seconds)
+        return (
+            f"{gates}. {self.metric} is there and {varies} where nothing changed: {shows}.\n"
+            f"A cycle takes about {lasts}; a night of eight hours will hold about {self.night:,} experiments."
+        )
 
     def _noise(self) -> str:
         if self.noise is None:
@@ -112,6 +146,7 @@ def checked(
     sandbox: str,
     forgeable: str = "",
     numbers: Mapping[str, float] | None = None,
+    unsteady: str = "",
 ) -> Check:
     """Draw the figures from a measured baseline. `gate_seconds` is what gates and hold-out took.
 
@@ -144,6 +179,7 @@ def checked(
             *_short_functions(target, numbers or {}),
             *([_FORGEABLE.format(forgeable)] if forgeable else []),
         ),
+        unsteady=unsteady,
     )
 
 
