@@ -352,7 +352,7 @@ def wrap(folder: Path, source: Path | None, text: str) -> list[str]:
     file = folder / "target.toml"
     if file.exists() or (source is not None and folder.exists()):
         raise UsageError(f"{file if file.exists() else folder} is there already; nothing was overwritten")
-    half = folder.with_name(f".{folder.name}.part")
+    half = folder.parent / f".{folder.name}.part"
     try:
         if source is not None:
             shutil.copytree(source, half, ignore=shutil.ignore_patterns(".*", *SKIPPED), symlinks=True)

@@ -116,6 +116,13 @@ def test_every_guess_is_shown_and_can_be_overridden(tmp_path: Path) -> None:
     assert (again.code, "is there already" in again.error) == (2, True)
 
 
+def test_a_project_is_wrapped_from_within(tmp_path: Path) -> None:
+    root = project(tmp_path / "p", PYTHON)
+    assert call("new", ".", "--no-check", here=root).code == 0
+    assert set(contents(root)) == {*PYTHON, "target.toml"}
+    assert load_target(root).name == "fast-words"
+
+
 def test_a_copy_leaves_the_project_alone(tmp_path: Path) -> None:
     root = project(tmp_path / "p", {**MAKE, ".git/config": "", "node_modules/x.js": ""})
     before = contents(root)
