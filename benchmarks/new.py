@@ -25,7 +25,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from optiloop.scaffold import templates
+from optiloop.scaffold import VAULT, templates
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "c_make"
 EDITOR = "sed -i 's/d < n;/d * d <= n;/'"
@@ -124,7 +124,7 @@ def main() -> None:
     print(
         "| from | keystrokes | s to new and check | s to the first cycle | s in all |\n|---|---|---|---|---|"
     )
-    for template in (*templates(), "c"):
+    for template in (*(name for name in templates() if name != VAULT), "c"):
         if chosen != [""] and template not in chosen:
             continue
         with tempfile.TemporaryDirectory() as folder:
