@@ -1,4 +1,4 @@
-"""The gate of a vault: files that cannot be used are told before any model is asked, each by task and file."""
+"""The gate of a vault: files that cannot be used are named before any model is asked."""
 
 from __future__ import annotations
 

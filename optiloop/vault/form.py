@@ -1,4 +1,4 @@
-"""Whether the files of each task can be used at all, without running any of them: the gate of a vault. Effect."""
+"""Whether the files of each task can be used at all: the gate of a vault. Runs none of them. Effect."""
 
 from __future__ import annotations
 
