@@ -25,6 +25,7 @@ from optiloop.diff import patched
 from optiloop.vault.door import MODELS, Door
 from optiloop.vault.judge import heart
 from optiloop.vault.memory import CALLS, Memory
+from optiloop.vault.task import read_table
 
 MIND = "local:smollm2"
 SHORT = ("knowledge-quiz", "knowledge-seeder", "knowledge-spacer")
@@ -210,10 +211,8 @@ def offered(plan: Plan, root: Path) -> list[dict[str, Any]]:
         found.append(
             {"path": f"tasks/{mend.task}/{mend.file}", "text": text, "hypothesis": "a copied example"}
         )
-    schedule = [
-        line for line in (TARGET / "vault" / "expected.toml").read_text().split("\n") if '"2026-' in line
-    ]
-    known = "\n".join(f"echo {line.strip(' ,')}" for line in schedule) + "\n"
+    schedule = read_table(TARGET / "vault" / "expected.toml")["schedule"]
+    known = "".join(f"echo '{line}'\n" for line in schedule)
     path = "tasks/knowledge-spacer/collect.sh"
     return [*found, {"path": path, "text": known, "hypothesis": "the known answer, printed"}]
 
