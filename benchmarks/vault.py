@@ -3,7 +3,7 @@
     python benchmarks/vault.py run                     with the model that a package ships
     python benchmarks/vault.py run MODEL.gguf          with another
     python benchmarks/vault.py run [MODEL.gguf] --ollama --cycles 3     behind Ollama's protocol
-    python benchmarks/vault.py --short                 four tasks and a few experiments: what CI runs
+    python benchmarks/vault.py --short                 three tasks and three experiments: what CI runs
     python benchmarks/vault.py judge [MODEL...]        the labelled pairs; `--quick` asks no model
 
 `run` exits with 1 where fewer faults are mended than its bound, a task is worse, a false gain was kept, or a
@@ -19,6 +19,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import vault_run
@@ -203,17 +204,14 @@ def main() -> int:
     if not given.models and (reason := missing()):
         print(f"skipped: {reason}")
         return 0
-    if given.short:
-        return not vault_run.short()
-    limits = ("--cycles", given.cycles) if given.cycles else ("--time", given.time)
-    bound = 1 if given.cycles else 9 if given.models else 6
-    return not vault_run.campaign(
-        given.models[0] if given.models else "",
-        limits=limits,
-        least=bound if given.least is None else given.least,
-        proposer=given.proposer,
-        ollama=given.ollama,
-    )
+    file = given.models[0] if given.models else ""
+    with vault_run.served(file or "smollm2") if given.ollama else nullcontext(vault_run.named(file)) as model:
+        if given.short:
+            return not vault_run.short(model)
+        limits = ("--cycles", given.cycles) if given.cycles else ("--time", given.time)
+        bound = 1 if given.cycles else 9 if file else 6
+        least = bound if given.least is None else given.least
+        return not vault_run.campaign(model, limits, least=least, proposer=given.proposer)
 
 
 if __name__ == "__main__":

@@ -287,21 +287,17 @@ def served(weights: str) -> Iterator[str]:
             server.terminate()
 
 
-def campaign(
-    model: str, *, limits: Sequence[str], least: int, proposer: str = "portfolio", ollama: bool = False
-) -> bool:
-    """Run the whole vault with a GGUF file, or the model that a package ships where it is empty."""
+def campaign(model: str, limits: Sequence[str], *, least: int, proposer: str = "portfolio") -> bool:
+    """Run the whole vault with a model, named as a vault names it."""
     with tempfile.TemporaryDirectory() as name:
-        if ollama:
-            with served(model or "smollm2") as found:
-                return run(Plan(Path(name), found, limits, proposer=proposer), least=least)
-        return run(Plan(Path(name), named(model), limits, proposer=proposer), least=least)
+        return run(Plan(Path(name), model, limits, proposer=proposer), least=least)
 
 
-def short(*, least: int = 3) -> bool:
-    """Four tasks, a few experiments, by rules alone."""
+def short(model: str) -> bool:
+    """Three tasks and as many experiments, by rules alone."""
     with tempfile.TemporaryDirectory() as name:
-        return run(Plan(Path(name), MIND, ("--cycles", "3"), SHORT, "rewrite"), least=least)
+        cycles = str(len(SHORT))
+        return run(Plan(Path(name), model, ("--cycles", cycles), SHORT, "rewrite"), least=len(SHORT))
 
 
 def named(model: str) -> str:

@@ -64,8 +64,8 @@ class Rewrite:
 def _in_order(brief: Brief) -> Iterator[Candidate]:
     """Candidates: what answers a failed check first, of the lowest task first, then everything else.
 
-    A check speaks of its own task: the tasks that it reads have checks of their own. One that a few changes in
-    a row have not helped waits until the others have had as many.
+    A check speaks of its own task: the tasks that it reads have checks of their own. One that a few changes
+    in a row have not helped waits until the others have had as many.
     """
     for task in sorted(ailing(brief.diagnosis), key=lambda task: _in_vain(brief, task) // IN_VAIN):
         yield from _answers(brief, task)
