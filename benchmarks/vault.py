@@ -1,17 +1,28 @@
-"""What the judges of a vault are worth on labelled pairs: `python benchmarks/vault.py judge [MODEL...]`.
+"""A vault tuned with a real model, and what its judges are worth on labelled pairs.
 
-Each pair holds a good and a bad output for one input, labelled by hand (targets/vault/labelled.jsonl). The
-checks are those that each kind's request names; a model is asked as the vault asks it. Answers are remembered
-in a cache folder. `--quick` asks no model.
+    python benchmarks/vault.py run                     with the model that a package ships
+    python benchmarks/vault.py run MODEL.gguf          with another
+    python benchmarks/vault.py run [MODEL.gguf] --ollama --cycles 3     behind Ollama's protocol
+    python benchmarks/vault.py --short                 three tasks and three experiments: what CI runs
+    python benchmarks/vault.py judge [MODEL...]        the labelled pairs; `--quick` asks no model
+
+`run` exits with 1 where fewer faults are mended than its bound, a task is worse, a false gain was kept, or a
+second run from the start gives other scores. Of `judge`: each pair holds a good and a bad output for one
+input, labelled by hand (targets/vault/labelled.jsonl). The checks are those that each kind's request names; a
+model is asked as the vault asks it. Answers are remembered in a cache folder.
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
+
+import vault_run
 
 from optiloop.errors import OptiloopError
 from optiloop.vault.checks import Said, check
@@ -161,16 +172,47 @@ def tell(worth: Calibration, found: Sequence[Lean], checks: Sequence[int]) -> No
     print(row("checks, then the model", [one or other for one, other in zip(checks, alone, strict=True)]))
 
 
-def main() -> None:
+def missing() -> str:
+    """Why the model that a package ships cannot be asked; empty where it can."""
+    try:
+        Door(Memory(None)).resolve(vault_run.MIND)
+    except OptiloopError as error:
+        return str(error)
+    return ""
+
+
+def main() -> int:
     """Parse and run."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("judge",))
-    parser.add_argument("models", nargs="*", help="as the vault names them, like local:/path/model.gguf")
+    form = argparse.RawTextHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=form)
+    parser.add_argument("what", choices=("judge", "run"), nargs="?", default="run")
+    parser.add_argument("models", nargs="*", help="run: a GGUF file; judge: as the vault names them")
+    parser.add_argument("--short", action="store_true", help="run: what CI runs")
+    parser.add_argument("--ollama", action="store_true", help="run: serve the model by Ollama's protocol")
+    parser.add_argument("--time", default="7m", help="run: at most so long")
+    parser.add_argument("--cycles", help="run: so many experiments instead")
+    parser.add_argument(
+        "--least", type=int, help="run: faults to mend; 6, 9 with a GGUF file, 1 with --cycles"
+    )
+    parser.add_argument("--proposer", default="portfolio", help="run: who proposes")
     parser.add_argument("--cache", type=Path, default=Path(".optiloop-judge-cache"))
-    parser.add_argument("--quick", action="store_true", help="ask no model")
+    parser.add_argument("--quick", action="store_true", help="judge: ask no model")
     given = parser.parse_args()
-    judge([] if given.quick else given.models, given.cache)
+    if given.what == "judge":
+        judge([] if given.quick else given.models, given.cache)
+        return 0
+    if not given.models and (reason := missing()):
+        print(f"skipped: {reason}")
+        return 0
+    file = given.models[0] if given.models else ""
+    with vault_run.served(file or "smollm2") if given.ollama else nullcontext(vault_run.named(file)) as model:
+        if given.short:
+            return not vault_run.short(model)
+        limits = ("--cycles", given.cycles) if given.cycles else ("--time", given.time)
+        bound = 1 if given.cycles else 9 if file else 6
+        least = bound if given.least is None else given.least
+        return not vault_run.campaign(model, limits, least=least, proposer=given.proposer)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

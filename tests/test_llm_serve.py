@@ -13,6 +13,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 
 import ollama
@@ -24,6 +25,8 @@ from optiloop.proposers.llm.local import ModelServer, find_weights
 from optiloop.proposers.llm.ollama import Ollama
 from optiloop.proposers.llm.serve import Front
 from optiloop.sandbox import processes
+from optiloop.vault.door import Door, Question
+from optiloop.vault.memory import Memory
 
 POEM = [{"role": "user", "content": "Write a short poem about the sea."}]
 SHORT = {"num_predict": 12, "seed": 3}
@@ -100,6 +103,47 @@ def test_formats_stops_and_limits(client: ollama.Client, name: str) -> None:
     stopped = client.chat(name, POEM, options={**SHORT, "stop": [text[5:9]]})
     assert stopped.message.content == text[: text.index(text[5:9])]
     assert stopped.done_reason == "stop"
+
+
+def test_log_probabilities_whole_and_streamed(client: ollama.Client, name: str) -> None:
+    options = {"num_predict": 3, "temperature": 0}
+    asked: list[dict[str, str]] = [{"role": "user", "content": "Is water wet? Answer yes or no."}]
+    whole = client.chat(name, asked, options=options, logprobs=True, top_logprobs=20)
+    assert whole.logprobs is not None
+    assert "".join(each.token for each in whole.logprobs) == whole.message.content
+    likely = whole.logprobs[0].top_logprobs or []
+    assert len(likely) == 20
+    assert likely[0].token == whole.logprobs[0].token
+    assert all((one.logprob or 0) >= (other.logprob or 0) for one, other in pairwise(likely))
+    parts = list(client.chat(name, asked, options=options, stream=True, logprobs=True, top_logprobs=2))
+    streamed = [each.token for part in parts for each in part.logprobs or ()]
+    assert streamed == [each.token for each in whole.logprobs]
+    assert client.chat(name, asked, options=options).logprobs is None
+    with pytest.raises(ollama.ResponseError, match="from 0 to 20"):
+        client.chat(name, asked, options=options, logprobs=True, top_logprobs=21)
+
+
+def test_a_vault_s_judge_hears_the_same_through_this_protocol(
+    front: Front, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OLLAMA_HOST", front.url)
+    doors = [Door(Memory(None)), Door(Memory(None))]
+    models = [f"ollama:{name}", f"local:{smollm2()}"]
+    try:
+        heard = [
+            door.probability_yes("Is water wet? Answer yes or no.", model=model)
+            for door, model in zip(doors, models, strict=True)
+        ]
+        said = [
+            door.ask(Question(model, "Name a sea.", num_predict=12)).text
+            for door, model in zip(doors, models, strict=True)
+        ]
+    finally:
+        for door in doors:
+            door.close()
+    assert heard[0] is not None
+    assert heard[0] == pytest.approx(heard[1], rel=1e-6)
+    assert said[0] == said[1] != ""
 
 
 def test_nothing_asked_is_a_model_loaded(client: ollama.Client, name: str) -> None:

@@ -12,7 +12,7 @@ from optiloop.errors import ProposerError, UsageError
 from optiloop.memory.history import History
 from optiloop.model import Brief, Command, Metric, Proposal, Status
 from optiloop.proposers import find_proposer
-from optiloop.proposers.portfolio import PRIOR_GAIN, PRIOR_SECONDS, Portfolio, gain_per_second
+from optiloop.proposers.portfolio import PLATEAU, PRIOR_GAIN, PRIOR_SECONDS, Portfolio, gain_per_second, order
 from optiloop.testing import brief_of, experiment_of
 
 SOURCE = {"a.py": "x = 1\n"}
@@ -54,6 +54,18 @@ def both(a: int = 10**9, b: int = 10**9) -> Portfolio:
 
 def test_the_first_member_begins() -> None:
     assert first(both(), history()) == "a"
+
+
+def test_while_checks_fail_those_who_read_no_diagnosis_wait() -> None:
+    sick = "task a score 2.0\n  check items: needs at least 3 list items, has 1\n"
+    known = history(("rewrite", Status.DISCARD, 0.9, 60.0))
+    members = Portfolio({"tune": Member("tune"), "rewrite": Member("rewrite")})
+    for diagnosis, origin in ((sick, "rewrite"), ("task a score 5.0\n", "tune")):
+        found = members.propose(replace(brief_of(SOURCE, history=known), diagnosis=diagnosis))
+        assert found is not None
+        assert found.origin == origin
+    stuck = history(*[("rewrite", Status.DISCARD, None, 1.0)] * (2 * PLATEAU - 2))
+    assert order(["tune", "rewrite"], stuck, diagnosed=True)[0] == "tune"
 
 
 def test_one_that_spends_without_gaining_falls_back() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
 from optiloop.cli import cli
@@ -23,8 +24,10 @@ def call(*words: str) -> str:
     return CliRunner().invoke(cli, list(words), catch_exceptions=False).stdout
 
 
-def test_the_worst_part_comes_first(tmp_path: Path) -> None:
+@pytest.mark.parametrize("guarded", [(), ("task_a", "task_c"), ("task_a", "task_big_cup", "task_c")])
+def test_the_worst_part_comes_first(tmp_path: Path, guarded: tuple[str, ...]) -> None:
     metric = 'noise = "deterministic"\ndirection = "maximize"\n'
+    metric += "".join(f'[[guard]]\nmetric = "{name}"\nmin_ratio = 0.8\n' for name in guarded)
     folder = write_toy_target(tmp_path / "toy", score=SCORE, metric=metric)
     run = ["run", str(folder), "--sandbox", "process", "--proposer", "tune", "--cycles", "2"]
     CliRunner().invoke(cli, run, catch_exceptions=False)

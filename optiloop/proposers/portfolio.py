@@ -4,8 +4,9 @@ Each member's record comes from the log, so a restart changes nothing. Its score
 shrunk towards a hopeful prior: a member that has not run yet gets its turn, one that spends without
 gaining falls back; a dollar counts as ten minutes. One cycle in five explores: it goes to the member that has
 spent least, so that a large early gain does not keep the others waiting for ever. On a plateau, when one
-member has had the last cycles without a keep, it lets the others go first. A member with nothing left to
-propose, or that nobody answers for, is passed over.
+member has had the last cycles without a keep, it lets the others go first. While the target's diagnosis names
+checks that fail, those who read none wait for those who do. A member with nothing left to propose, or that
+nobody answers for, is passed over.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from optiloop.errors import AllowanceError, ProposerError, ProposerGoneError
 from optiloop.model import Brief, Proposal, Proposer, Recall, Status
 from optiloop.proposers.evolve import Evolve
 from optiloop.proposers.rewrite import Rewrite
+from optiloop.proposers.rewrite.diagnosed import ailing
 from optiloop.proposers.tune import Tune
 
 PRIOR_GAIN = 0.7
@@ -26,7 +28,8 @@ SECONDS_PER_USD = 600.0
 EXPLORE_EVERY = 5
 PLATEAU = 4
 """Cycles in a row that one member may spend without a keep before the others go first."""
-
+BLIND = ("tune", "evolve")
+"""Members that read no diagnosis: where one names what fails, they turn what has nothing to do with it."""
 
 EMBEDDED: Mapping[str, Callable[[], Proposer]] = {"rewrite": Rewrite, "tune": Tune, "evolve": Evolve}
 
@@ -50,7 +53,8 @@ class Portfolio:
         not asked again by this process.
         """
         dear: AllowanceError | None = None
-        for name in order([name for name in self._members if name not in self._gone], brief.recall):
+        here = [name for name in self._members if name not in self._gone]
+        for name in order(here, brief.recall, diagnosed=bool(ailing(brief.diagnosis))):
             try:
                 proposal = self._members[name].propose(brief)
             except ProposerGoneError as error:
@@ -69,13 +73,17 @@ class Portfolio:
         return None
 
 
-def order(members: Sequence[str], recall: Recall) -> list[str]:
-    """The members by gain per second; each fifth time by what they have spent, the least first."""
+def order(members: Sequence[str], recall: Recall, *, diagnosed: bool = False) -> list[str]:
+    """The members by gain per second; each fifth time by what they have spent, the least first.
+
+    `diagnosed`: checks are known to fail, so that those who know of none come last.
+    """
     done = sum(recall.spent(name).experiments for name in members)
     if done % EXPLORE_EVERY == EXPLORE_EVERY - 1:
         return sorted(members, key=lambda name: recall.spent(name).seconds)
     stuck = _stuck(recall)
-    return sorted(members, key=lambda name: (name == stuck, -gain_per_second(name, recall)))
+    waits = BLIND if diagnosed else ()
+    return sorted(members, key=lambda name: (name == stuck, name in waits, -gain_per_second(name, recall)))
 
 
 def gain_per_second(origin: str, recall: Recall) -> float:

@@ -80,9 +80,11 @@ def champion_numbers(campaign: Campaign) -> Mapping[str, float]:
     """What the benchmark gave beside the metric for the champion, when it was measured last."""
     for experiment in reversed(campaign.experiments):
         measured = experiment.measurement
-        if measured is not None and measured.secondary:
+        if measured is not None and measured.pairs:
             kept = experiment.status is Status.KEEP
-            return {name: pair[kept] for name, pair in measured.secondary.items()}
+            guarded = (measured.pairs[-1].candidate if kept else measured.pairs[-1].champion).values
+            beside = {name: value for name, value in guarded.items() if name != campaign.metric.name}
+            return beside | {name: pair[kept] for name, pair in measured.secondary.items()}
     return {}
 
 

@@ -182,6 +182,7 @@ class Door:
         if not remembered:
             self.calls += 1
             self.seconds += seconds
+            self.memory.tally({"model": server.identity(), "seconds": round(seconds, 3)})
         pairs = tuple((str(token), float(logarithm)) for token, logarithm in value["likely"])
         return Raw(**{**value, "likely": pairs}), remembered, seconds
 

@@ -1,6 +1,7 @@
 """The judge of a vault, as a target's protected `judge.py` runs it: a heartbeat, its scores, and why. Effect.
 
     python judge.py                  METRIC lines: vault_score, min_task, task_NAME of each, calls and seconds
+    python judge.py --check          the gate: whether the files of each task can be used at all; asks nobody
     python judge.py --explain        the tasks, the lowest first: what failed, and what they read
     python judge.py --trace NAME     one task from its inputs to who reads it
     python judge.py --calibrate      whether the judge model is heard, by the pairs in labelled.jsonl
@@ -20,6 +21,7 @@ from pathlib import Path
 
 from optiloop.errors import OptiloopError, TargetError
 from optiloop.vault.door import Door, NoAnswerError
+from optiloop.vault.form import malformed
 from optiloop.vault.heartbeat import Heart, Output, Vault, upstream
 from optiloop.vault.memory import Memory
 from optiloop.vault.opinion import ear, learn
@@ -37,13 +39,16 @@ WORKER, JUDGE = "worker", "judge"
 def main(root: Path, arguments: Sequence[str] | None = None) -> None:
     """Run the judge of the target in a folder; what is broken ends it with one line and exit code 1."""
     parser = argparse.ArgumentParser(description="judge the tasks of a vault")
+    parser.add_argument("--check", action="store_true", help="whether each task's files can be used at all")
     parser.add_argument("--explain", action="store_true", help="the tasks, the lowest first")
     parser.add_argument("--trace", metavar="TASK", help="one task from its inputs to who reads it")
     parser.add_argument("--calibrate", action="store_true", help="whether the judge model is heard")
     parser.add_argument("--json", action="store_true", help="of --trace")
     chosen = parser.parse_args(arguments)
     try:
-        if chosen.trace:
+        if chosen.check:
+            gate(root)
+        elif chosen.trace:
             found = trace(root, chosen.trace, Memory.of_environment())
             print(json.dumps(found, indent=2, ensure_ascii=False) if chosen.json else shown(found))
         elif chosen.calibrate:
@@ -52,6 +57,14 @@ def main(root: Path, arguments: Sequence[str] | None = None) -> None:
             measure(root, explains=chosen.explain)
     except OptiloopError as error:
         raise SystemExit(f"error: {error}") from None
+
+
+def gate(root: Path) -> None:
+    """End with exit code 1 and a line for each fault where a task's files cannot be used at all."""
+    tasks = load_tasks(root)
+    if faults := malformed(tasks):
+        raise SystemExit("\n".join(f"error: {fault}" for fault in faults))
+    print(f"{len(tasks)} tasks: settings, prompts and scripts can be used")
 
 
 def measure(root: Path, *, explains: bool) -> None:

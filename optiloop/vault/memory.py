@@ -9,11 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
+CALLS = "calls.jsonl"
+"""In the folder: a line for each answer that was really asked for."""
 FOLDER = "OPTILOOP_CACHE"
 """Where the engine names the folder in which a target's commands may remember things."""
 
@@ -54,6 +56,13 @@ class Memory:
                 self.unsteady += 1
             self._write(key, {"times": 0})
         return value, False
+
+    def tally(self, call: Mapping[str, object]) -> None:
+        """Append a line to calls.jsonl. Short lines of several processes do not mix."""
+        if self._folder is not None:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with (self._folder / CALLS).open("a", encoding="utf-8") as opened:
+                opened.write(json.dumps(call) + "\n")
 
     def _file(self, key: str) -> Path | None:
         return None if self._folder is None else self._folder / key[:2] / f"{key}.json"

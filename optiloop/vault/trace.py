@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -64,7 +65,9 @@ def _reply(reply: Reply) -> dict[str, Any]:
 def shown(found: Mapping[str, Any]) -> str:
     """The same for a terminal."""
     said = [f"{found['task']}: {found['score']:.2f} of 5"]
-    said += _block("settings", "\n".join(f"{key} = {value}" for key, value in found["settings"].items()))
+    said += _block(
+        "settings", "\n".join(f"{key} = {json.dumps(value)}" for key, value in found["settings"].items())
+    )
     said += _block("inputs", "\n".join(found["inputs"]))
     for read in found["reads"]:
         said += _block(f"reads {read['task']} ({read['score']:.2f})", read["text"])

@@ -11,12 +11,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from optiloop.proposers.rewrite import Rewrite, _in_order, sites_of
+from optiloop.memory.history import History
+from optiloop.model import Command, Metric, Proposal, Status
+from optiloop.proposers.rewrite import IN_VAIN, Rewrite, _in_order, sites_of
 from optiloop.proposers.rewrite.diagnosed import ailing
 from optiloop.proposers.rewrite.prompts import counts_in
 from optiloop.proposers.rewrite.rule import Rule
 from optiloop.proposers.rewrite.table import RULES
-from optiloop.testing import RuleContract, brief_of
+from optiloop.testing import RuleContract, brief_of, experiment_of
 
 BY_NAME = {rule.name: rule for rule in RULES}
 ANSWERING = sorted(rule.name for rule in RULES if rule.answers)
@@ -369,3 +371,24 @@ task b score 2.0 reads c
         "sort-unique",
         "wordy-phrase",
     ]
+
+
+def test_a_task_that_changes_have_not_helped_waits_for_the_others() -> None:
+    source = {"tasks/a/prompt.md": "Say it.\n", "tasks/b/prompt.md": "Tell it.\n"}
+    told = """task a score 2.0
+  check words: needs at least 90 words, has 12
+task b score 3.0
+  check words: needs at least 90 words, has 12
+"""
+
+    def first(*status: Status) -> str:
+        known = History(Metric("score", Command("true")))
+        for number, each in enumerate(status):
+            tried = Proposal({"tasks/a/prompt.md": f"Say it {number}.\n"}, "", "x")
+            known.add(experiment_of(tried, source, number=number, status=each))
+        return next(_in_order(replace(brief_of(source, history=known), diagnosis=told))).path
+
+    vain = [Status.DISCARD] * IN_VAIN
+    assert first(*vain[1:]) == "tasks/a/prompt.md"
+    assert first(*vain) == "tasks/b/prompt.md"
+    assert first(*vain, Status.KEEP) == "tasks/a/prompt.md"

@@ -50,10 +50,13 @@ _NOT_DONE = (
     "suffix",
     "template",
     "context",
-    "logprobs",
     "truncate",
     "shift",
 )
+
+
+MOST_LIKELY = 20
+"""Tokens whose log-probabilities a call may ask for at each place; Ollama's bound."""
 
 
 class BadCallError(Exception):
@@ -246,7 +249,7 @@ class Handler(BaseHTTPRequestHandler):
                 choice = (event.get("choices") or [{}])[0]
                 reason = choice.get("finish_reason") or reason
                 if text := (choice.get("delta") or {}).get("content"):
-                    yield part_of(name, text, chat=chat)
+                    yield part_of(name, text, chat=chat) | likelihoods(choice)
         took = time.monotonic() - started
         yield part_of(name, "", chat=chat) | {"done": True, "done_reason": reason} | counts(tail, took)
 
@@ -336,6 +339,7 @@ def engine_call(call: Mapping[str, Any], *, chat: bool) -> dict[str, Any] | None
     limit = options.get("num_predict")
     if isinstance(limit, int) and limit >= 0:
         asked["max_tokens"] = limit
+    asked |= _likely(call)
     form = call.get("format")
     if form == "json":
         asked["response_format"] = {"type": "json_object"}
@@ -344,6 +348,16 @@ def engine_call(call: Mapping[str, Any], *, chat: bool) -> dict[str, Any] | None
     elif form:
         raise BadCallError(400, "format must be 'json' or a JSON schema")
     return asked
+
+
+def _likely(call: Mapping[str, Any]) -> dict[str, Any]:
+    """What a call asks for of log-probabilities, in the engine's words."""
+    if not call.get("logprobs"):
+        return {}
+    most = call.get("top_logprobs") or 0
+    if not isinstance(most, int) or not 0 <= most <= MOST_LIKELY:
+        raise BadCallError(400, f"top_logprobs must be from 0 to {MOST_LIKELY}")
+    return {"logprobs": True, "top_logprobs": most}
 
 
 def _messages(call: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -394,12 +408,20 @@ def part_of(name: str, text: str, *, chat: bool) -> dict[str, Any]:
     return {"model": name, "created_at": datetime.now(UTC).isoformat(), **said, "done": False}
 
 
+def likelihoods(choice: Mapping[str, Any]) -> dict[str, Any]:
+    """The log-probabilities of an event as a part carries them: none where none were asked for."""
+    told = (choice.get("logprobs") or {}).get("content")
+    return {"logprobs": told} if told else {}
+
+
 def merged(parts: list[dict[str, Any]], *, chat: bool) -> dict[str, Any]:
     """The parts of an answer as one."""
+    told = [token for part in parts for token in part.get("logprobs", ())]
+    last = parts[-1] | ({"logprobs": told} if told else {})
     if chat:
         text = "".join(part["message"]["content"] for part in parts)
-        return parts[-1] | {"message": {"role": "assistant", "content": text}}
-    return parts[-1] | {"response": "".join(part["response"] for part in parts)}
+        return last | {"message": {"role": "assistant", "content": text}}
+    return last | {"response": "".join(part["response"] for part in parts)}
 
 
 def counts(tail: Mapping[str, Any], seconds: float) -> dict[str, int]:

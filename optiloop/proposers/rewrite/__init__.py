@@ -8,10 +8,11 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import takewhile
 from typing import Any
 
 from optiloop.errors import ProposerError
-from optiloop.model import Brief, Proposal, Spent
+from optiloop.model import Brief, Proposal, Spent, Status
 from optiloop.proposers.rewrite.code import Code
 from optiloop.proposers.rewrite.diagnosed import FORKS, Ailing, Failure, ailing
 from optiloop.proposers.rewrite.rule import Heard, Language, Rule, Site
@@ -23,6 +24,10 @@ ORIGIN = "rewrite"
 # A rule's record counts as if it had been tried this often before: with half of the tries kept where no
 # other target tells.
 _PRIOR_TRIES = 4.0
+IN_VAIN = 4
+"""Changes in a row that one failing task gets before the others have their turn."""
+LESSONS = 40
+"""Of one file, counted at most."""
 
 
 @dataclass(frozen=True)
@@ -59,17 +64,31 @@ class Rewrite:
 def _in_order(brief: Brief) -> Iterator[Candidate]:
     """Candidates: what answers a failed check first, of the lowest task first, then everything else.
 
-    A check speaks of its own task: the tasks that it reads have checks of their own.
+    A check speaks of its own task: the tasks that it reads have checks of their own. One that a few changes
+    in a row have not helped waits until the others have had as many.
     """
-    for task in ailing(brief.diagnosis):
+    for task in sorted(ailing(brief.diagnosis), key=lambda task: _in_vain(brief, task) // IN_VAIN):
         yield from _answers(brief, task)
     yield from _by_hope(brief)
+
+
+def _in_vain(brief: Brief, task: Ailing) -> int:
+    """How many changes of a task's files the log holds since the last that was kept there."""
+    lessons = [brief.recall.at(path, LESSONS) for path in _files(brief, task)]
+    return sum(
+        len(list(takewhile(lambda it: it.status is not Status.KEEP, reversed(one)))) for one in lessons
+    )
+
+
+def _files(brief: Brief, task: Ailing) -> dict[str, str]:
+    """The files of a task's folder."""
+    return {path: text for path, text in brief.source.items() if task.name in path.split("/")[:-1]}
 
 
 def _answers(brief: Brief, task: Ailing) -> Iterator[Candidate]:
     """What answers the failed checks of one task, in the files of its folder."""
     ranked = sorted(rules(), key=lambda rule: (-_worth(brief, rule), rule.name))
-    files = {path: text for path, text in brief.source.items() if task.name in path.split("/")[:-1]}
+    files = _files(brief, task)
     for rule in ranked:
         for said in _heard(rule, task.failures):
             for path, text in files.items():
