@@ -44,6 +44,7 @@ ROWS = (
         "contest",
         "recheck",
         "scaffold",
+        "workflows",
         "scan",
         "scaling",
     ),
