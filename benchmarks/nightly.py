@@ -2,7 +2,7 @@
 
     python benchmarks/nightly.py
 
-Each night is a fresh clone of a small repository. The YAML's own `run:` steps are executed in order, with real
+Each night is a fresh clone of a small repository. The YAML's own `run:` steps are run in order, with real
 GITHUB_* files; what only GitHub has (checkout, cache, artifacts, pull requests, sudo) is replaced by the
 stand-ins that are printed. Two keys are planted, one as the workflow's secret and one in the home folder, and
 a candidate looks for them wherever it can read. The YAML is checked by the schemas of GitHub and GitLab where
