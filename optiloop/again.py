@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
 from optiloop.diff import DiffError, moved, patched
 from optiloop.errors import UsageError
-from optiloop.model import Experiment, Target
+from optiloop.model import Experiment, Proposal, Target
 from optiloop.state import campaign_workspace
 
 
@@ -25,5 +26,13 @@ def replay_line(target: Target, experiment: Experiment) -> str:
     edits = {path: text for path, text in after.items() if text != source[path]}
     if not edits:
         raise UsageError(f"{experiment.id} has no change: it was {experiment.status}")
-    line = {"edits": edits, "hypothesis": experiment.hypothesis, "family": experiment.family}
-    return json.dumps(line)
+    return _line(edits, experiment.hypothesis, experiment.family)
+
+
+def candidate_line(proposal: Proposal) -> str:
+    """A line for `--proposer replay:FILE` that proposes what another proposer did."""
+    return _line(proposal.edits, proposal.hypothesis, proposal.family)
+
+
+def _line(edits: Mapping[str, str], hypothesis: str, family: str) -> str:
+    return json.dumps({"edits": dict(edits), "hypothesis": hypothesis, "family": family})

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from optiloop.campaign import Run
     from optiloop.index.store import Index
     from optiloop.live import Style
-    from optiloop.loop import Engine
+    from optiloop.loop import Attempt, Engine
     from optiloop.model import Experiment, Proposal, Target
     from optiloop.notify import Notice
     from optiloop.proposers.llm.focus import Kind
@@ -233,7 +233,8 @@ def run(
 ) -> None:
     """Run experiments on TARGET, keep what is proven better, and measure the result afresh.
 
-    Goes on where an earlier run of the target ended. Ctrl-C ends it in order; a second Ctrl-C at once;
+    Goes on where an earlier run of the target ended; with --ci a checkout that has changed since begins a
+    campaign of its own, and the earlier one is set aside. Ctrl-C ends it in order; a second Ctrl-C at once;
     neither loses a finished experiment.
     """
     from optiloop.stopping import Limits, Until
@@ -248,7 +249,14 @@ def run(
     with (
         _noticed(notify, found) as notice,
         _opened(
-            found, proposer, seed=seed, fresh=fresh, sandbox=sandbox, learn_from=learn_from, mode=mode
+            found,
+            proposer,
+            seed=seed,
+            fresh=fresh,
+            sandbox=sandbox,
+            learn_from=learn_from,
+            mode=mode,
+            follow=ci,
         ) as engine,
     ):
         done = _campaign(engine, limits, style, notice)
@@ -304,6 +312,57 @@ def step(
         _echo_err("nothing is left to try")
     else:
         click.echo(_json(experiment) if as_json else one_line(number + 1, experiment))
+
+
+@cli.command(
+    short_help="Ask for candidates, and run none.",
+    epilog=_examples(
+        "optiloop propose my_target --proposer openai:gpt-5 -n 20 --usd 2 -o candidates.jsonl",
+        "optiloop run my_target --proposer replay:candidates.jsonl      elsewhere, without the key",
+    ),
+)
+@target_argument
+@proposer_option
+@click.option(
+    "-n", "count", type=click.IntRange(min=1), default=10, show_default=True, help="Ask so many times."
+)
+@click.option("--usd", type=click.FloatRange(min=0), help="Spend at most so many dollars on models.")
+@click.option("--tokens", type=click.IntRange(min=0), help="Spend at most so many tokens, read and written.")
+@seed_option
+@learn_option
+@click.option("--ci", is_flag=True, help="As for `run --ci`: a checkout that has changed begins anew.")
+@click.option("-o", "--output", type=click.Path(dir_okay=False), help="Write to a file instead of stdout.")
+def propose(
+    target: str,
+    proposer: str,
+    count: int,
+    usd: float | None,
+    tokens: int | None,
+    seed: int,
+    learn_from: tuple[Path, ...],
+    ci: bool,
+    output: str | None,
+) -> None:
+    """Ask what to try next on TARGET, and print it as lines for --proposer replay:FILE.
+
+    Nothing of the target's is run: no gate, no benchmark, no candidate. So the key of a model and the code
+    that it writes need never be on one machine. Asked without a baseline, and without a diagnosis.
+    """
+    from optiloop.again import candidate_line
+    from optiloop.model import Status
+    from optiloop.stopping import Limits
+
+    lines = []
+    with _opened(
+        _begin(target), proposer, seed=seed, learn_from=learn_from, sandbox="process", follow=ci
+    ) as engine:
+        for attempt in _asked(engine, Limits(cycles=count, usd=usd, tokens=tokens)):
+            if attempt.finding.verdict.status is Status.DISCARD:
+                lines.append(candidate_line(attempt.proposal))
+                _echo_err(f"{attempt.proposal.origin}: {attempt.proposal.hypothesis}")
+            else:
+                _echo_err(f"passed over: {attempt.finding.verdict.reason}")
+    _write("".join(f"{line}\n" for line in lines), output)
 
 
 @cli.command(
@@ -1218,6 +1277,30 @@ def _wrapped(
     return [*wrap.wrap(folder, source, wrap.target_toml(name, plan)), f"next: optiloop run {folder}"]
 
 
+@cli.command(
+    short_help="Write a nightly workflow for a target.",
+    epilog=_examples(
+        "optiloop ci my_target                                   .github/workflows/optiloop-my_target.yml",
+        "optiloop ci my_target --proposer openai:gpt-5 --batch   the key and the candidates on two machines",
+        "optiloop ci my_target --gitlab",
+    ),
+)
+@target_argument
+@proposer_option
+@click.option("--batch", "form", flag_value="batch", help="Propose in one job, measure in another.")
+@click.option("--gitlab", "form", flag_value="gitlab", help="A job for GitLab instead.")
+def ci(target: str, proposer: str, form: str | None) -> None:
+    """Write a workflow that improves TARGET each night, and opens pull requests with what is proven.
+
+    For GitHub it is .github/workflows/optiloop-NAME.yml, and its steps are in .github/actions/optiloop; both
+    are yours to edit. docs/ci.md says who sees which secret.
+    """
+    from optiloop.workflows import write_workflow
+
+    for line in write_workflow(_find(target), proposer, form or "nightly"):
+        click.echo(line)
+
+
 @cli.command(name="list", epilog=_examples("optiloop list", "optiloop list --json"))
 @json_option
 def list_all(as_json: bool) -> None:
@@ -1336,6 +1419,7 @@ def _opened(
     sandbox: str = "auto",
     learn_from: tuple[Path, ...] = (),
     mode: str = "exploit",
+    follow: bool = False,
 ) -> Iterator[Engine]:
     from optiloop.loop import Engine
     from optiloop.model import Mode
@@ -1358,6 +1442,7 @@ def _opened(
             sandbox=sandbox,
             elsewhere=elsewhere,
             mode=Mode(mode),
+            follow=follow,
         ) as engine,
     ):
         for note in engine.notes():
@@ -1383,6 +1468,31 @@ def _style(proposer: str, *, as_json: bool, plain: bool = False) -> Style:
     ):
         return "lines"
     return "live"
+
+
+def _asked(engine: Engine, limits: Limits) -> Iterator[Attempt]:
+    """Proposals up to the first limit; stderr tells why no more, and what they cost."""
+    from optiloop.errors import AllowanceError
+    from optiloop.model import Cost
+    from optiloop.stopping import Progress, allowance, stop_reason
+
+    found, spent, done, why = engine.proposals(), Cost(), 0, None
+    while why is None:
+        progress = Progress(cycles=done, usd=spent.usd, tokens=spent.tokens)
+        if why := stop_reason(limits, progress):
+            break
+        engine.allowance = allowance(limits, progress)
+        try:
+            attempt = next(found, None)
+        except AllowanceError as error:
+            why = str(error)
+            break
+        if attempt is None:
+            why = "nothing is left to propose"
+            break
+        done, spent = done + 1, spent + attempt.proposal.cost
+        yield attempt
+    _echo_err(f"ended: {why}; {spent.usd:.2f} USD, {spent.tokens:,} tokens")
 
 
 def _apply_branches(target: Target, prefix: str, *, as_json: bool) -> None:

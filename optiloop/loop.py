@@ -154,10 +154,12 @@ class Engine:
         sandbox: str | Runner = AUTO,
         elsewhere: Mapping[tuple[str, str], Spent] | None = None,
         mode: Mode = Mode.EXPLOIT,
+        follow: bool = False,
     ) -> Iterator[Engine]:
         """Take the lock, put the disk in order, and go on where the last loop ended, or begin.
 
-        `fresh` first sets an earlier campaign aside, whole. Raises WorkspaceError where another loop
+        `fresh` first sets an earlier campaign aside, whole; `follow` does so where the checkout is no longer
+        what the campaign began with. Raises WorkspaceError where another loop
         works, LedgerError where the log is broken, UsageError where the sandbox demanded is not to be had.
         """
         place = locate(target.root, target.name, target.editable[0])
@@ -175,6 +177,9 @@ class Engine:
             if fresh:
                 engine.workspace.archive()
             engine.workspace.open()
+            if follow and engine.checkout_moved_on():
+                engine.workspace.archive()
+                engine.workspace.open()
             engine.judge.phase = "reading the log"
             if len(engine.history()) == 0 and engine.checkout_moved_on():
                 engine.workspace.archive()
@@ -206,6 +211,21 @@ class Engine:
         if attempt is None:
             return None
         return self.conclude(attempt, source, parent, seconds=time.monotonic() - started)
+
+    def proposals(self) -> Iterator[Attempt]:
+        """Ask for one proposal after another, and run none of them: nothing is measured or logged.
+
+        Each brief is told of those before it. That is in memory only, so the engine is of no other use after.
+        """
+        self.target, self.review = replace(self.target, diagnose=None), lambda proposal, diff: False
+        self.workspace.restore()
+        history = self.history()
+        source, parent = self.workspace.source(), self.workspace.head()
+        while (attempt := self._attempt(source, parent, history)) is not None:
+            yield attempt
+            experiment = self._experiment(attempt, source, parent, history, 0.0)
+            self._file_answers(experiment.id)
+            history.add(experiment)
 
     def conclude(
         self, attempt: Attempt, source: Mapping[str, str], parent: str, *, seconds: float

@@ -17,7 +17,7 @@ import sys
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
@@ -74,7 +74,7 @@ def find_target(name: str, *, here: Path) -> Target:
     if folder.exists():
         raise UsageError(f"{name} is a file; name the folder that holds target.toml")
     for entry in entry_points(group=GROUP, name=name):
-        return _installed(entry.name, entry.load)
+        return _installed(entry)
     if name in builtin_names():
         raise UsageError(f"{name} is built in, but not laid out here yet; `optiloop run {name}` does so")
     known = sorted({*builtin_names(), *(entry.name for entry in entry_points(group=GROUP))})
@@ -531,15 +531,21 @@ def _from_python(file: Path) -> Target:
     return target
 
 
-def _installed(name: str, load: Callable[[], Any]) -> Target:
+def _installed(entry: EntryPoint) -> Target:
+    plugin = f"target plug-in {entry.name!r} of {entry.dist.name if entry.dist else entry.value}"
     try:
-        found = load()
+        found = entry.load()
         target = found() if callable(found) else found
     except Exception as error:  # a plug-in may raise anything; it must end in one line that names it
-        raise TargetError(f"target plug-in {name!r}: {type(error).__name__}: {error}") from error
+        raise TargetError(f"{plugin}: {type(error).__name__}: {error}") from error
     if isinstance(target, Target):
-        return _checked(target, Path(f"target plug-in {name!r}"))
-    return load_target(Path(target))
+        return _checked(target, Path(plugin))
+    if not isinstance(target, str | Path):
+        raise TargetError(f"{plugin} is {type(target).__name__}, not a Target or a folder")
+    try:
+        return load_target(target)
+    except TargetError as error:
+        raise TargetError(f"{plugin}: {error}") from None
 
 
 def _checked(target: Target, file: Path) -> Target:

@@ -46,6 +46,7 @@ ROWS = (
         "recheck",
         "scaffold",
         "wrap",
+        "workflows",
         "scan",
         "scaling",
     ),

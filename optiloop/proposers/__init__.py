@@ -22,12 +22,15 @@ class Named:
     def propose(self, brief: Brief) -> Proposal | None:
         """Pass the brief on; an error of the proposer's own becomes a ProposerError that names it."""
         try:
-            return self.inner.propose(brief)
+            found = self.inner.propose(brief)
         except OptiloopError:
             raise
         except Exception as error:  # a plug-in may raise anything; one bad night must not end in a traceback
             said = f"{type(error).__name__}: {error}"
             raise ProposerError(f"proposer {self.name!r} failed: {said}") from error
+        if found is None or isinstance(found, Proposal):
+            return found
+        raise ProposerError(f"proposer {self.name!r} answered {type(found).__name__}, not a Proposal or None")
 
 
 def find_proposer(spec: str) -> Named:
