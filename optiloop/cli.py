@@ -353,9 +353,7 @@ def propose(
     from optiloop.stopping import Limits
 
     lines = []
-    with _opened(
-        _begin(target), proposer, seed=seed, learn_from=learn_from, sandbox="process", follow=ci
-    ) as engine:
+    with _opened(_begin(target), proposer, seed=seed, learn_from=learn_from, follow=ci) as engine:
         for attempt in _asked(engine, Limits(cycles=count, usd=usd, tokens=tokens)):
             if attempt.finding.verdict.status is Status.DISCARD:
                 lines.append(candidate_line(attempt.proposal))

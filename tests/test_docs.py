@@ -28,6 +28,8 @@ NOT_RUN = {
     r"(ollama|openai|anthropic|local|agent):": "needs a model, an agent or a key",
     r"^optiloop serve-model": "needs a model, and serves until it is ended",
     r"nanogpt": "needs torch, and minutes a cycle",
+    r"vault|reflection": "needs a model, or a folder: tests/test_vault_adopt.py, benchmarks/vault.py",
+    r"primes": "needs a compiler, and somebody in an editor: tests/test_wrap.py",
     r"^optiloop run tour": "needs the example package: benchmarks/plugin.py",
     r"^optiloop (memory retract|ask \S+ ('|.*--(tried|best-before|common|avoid|helped|as-of) ))": "names "
     "what one log holds: tests/test_memory_index.py",
