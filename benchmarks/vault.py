@@ -3,7 +3,7 @@
     python benchmarks/vault.py run                     with the model that a package ships
     python benchmarks/vault.py run MODEL.gguf          with another
     python benchmarks/vault.py run [MODEL.gguf] --ollama --cycles 3     behind Ollama's protocol
-    python benchmarks/vault.py --short                 three tasks and three experiments: what CI runs
+    python benchmarks/vault.py --short                 three tasks and three experiments, for CI
     python benchmarks/vault.py judge [MODEL...]        the labelled pairs; `--quick` asks no model
 
 `run` exits with 1 where fewer faults are mended than its bound, a task is worse, a false gain was kept, or a

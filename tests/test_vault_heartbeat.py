@@ -21,7 +21,7 @@ from optiloop.vault import door as doors
 from optiloop.vault import judge
 from optiloop.vault.door import Door, NoAnswerError, Question, Raw, yes_share
 from optiloop.vault.heartbeat import Heart, Output, Vault, filled
-from optiloop.vault.memory import FOLDER, Memory
+from optiloop.vault.memory import CALLS, FOLDER, Memory
 from optiloop.vault.task import load_tasks
 from optiloop.vault.trace import shown, traced
 
@@ -124,6 +124,8 @@ def test_only_what_changed_and_what_reads_it_is_asked_again(tmp_path: Path, mode
     (root / "tasks" / "first" / "c.sh").write_text("echo two")
     beat(root, memory)
     assert [question.prompt for question in model.asked[4:]] == ["Say it: two on 2026-07-03"]
+    counted = [json.loads(line)["model"] for line in (tmp_path / "cache" / CALLS).read_text().splitlines()]
+    assert counted == ["scripted:x@0"] * 5
 
 
 def test_an_answer_that_differs_the_second_time_is_never_served(tmp_path: Path, model: Scripted) -> None:
