@@ -13,9 +13,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
+from msgspec import Struct
+from msgspec.json import Decoder
+
 from optiloop.errors import LedgerError
 from optiloop.model import Experiment
 from optiloop.record import RecordError, decode, digest, encode
+
+
+class _Diff(Struct):
+    diff: str
+
+
+_diff_of = Decoder(_Diff).decode
+"""Of a line its diff alone, in a thirtieth of the time: the guard reads fifty for one proposal."""
 
 
 class Ledger:
@@ -57,10 +68,13 @@ class Ledger:
         try:
             with self.path.open("rb") as file:
                 file.seek(place)
-                found = decode(file.readline().rstrip(b"\n"))
+                line = file.readline().rstrip(b"\n")
+            try:
+                return _diff_of(line).diff
+            except ValueError:  # half of a pair of surrogates is JSON, and no UTF-8
+                return decode(line).diff
         except (OSError, RecordError) as error:
             raise LedgerError(f"{self.path}: cannot read {experiment} again: {error}") from None
-        return found.diff
 
     def rewritten(self) -> bool:
         """Whether the file is no longer the one read so far: another file, or shorter than it was."""
