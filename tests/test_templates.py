@@ -69,3 +69,21 @@ def written(folder: Path, template: str, changes: Mapping[str, str]) -> None:
         assert old in text
         text = text.replace(old, new)
     file.write_text(text)
+
+
+@pytest.mark.skipif(bool(NEEDS["prompt"]), reason=NEEDS["prompt"] or "a model is here")
+def test_a_vault_of_somebodys_prompts_runs_to_its_first_measured_experiment(tmp_path: Path) -> None:
+    (tmp_path / "prompts").mkdir()
+    (tmp_path / "prompts" / "greet.md").write_text("Write a greeting of at least 3 words.\n")
+    made = call("new", "mine", "--template", "vault", "--from", "prompts", "--no-check", here=tmp_path)
+    assert made.code == 0, made.err
+    [prompt] = (tmp_path / "mine" / "tasks").rglob("prompt.md")
+    line = {
+        "path": prompt.relative_to(tmp_path / "mine").as_posix(),
+        "text": f"{prompt.read_text()}\nSay nothing else.\n",
+        "hypothesis": "add a rule",
+    }
+    (tmp_path / "replay.jsonl").write_text(json.dumps(line) + "\n")
+    assert call("step", "mine", "--proposer", f"replay:{tmp_path}/replay.jsonl", here=tmp_path).code == 0
+    [logged] = call("log", "mine", "--json", here=tmp_path).out.splitlines()
+    assert json.loads(logged)["measurement"], logged
