@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from optiloop.files import disk
 from optiloop.report import Campaign, markdown, status
-from optiloop.workspace import disk
 
 MOST_BYTES = 1_000_000
 """Of a step's summary; GitHub takes 1 MiB."""

@@ -587,10 +587,10 @@ def trace(target: str, task: str, as_json: bool) -> None:
     The task and those that it reads are run as they lie in TARGET now; what models answered before is
     remembered.
     """
+    from optiloop.git import locate
     from optiloop.vault import judge
     from optiloop.vault.memory import Memory
     from optiloop.vault.trace import shown
-    from optiloop.workspace import locate
 
     found = _find(target)
     cache = locate(found.root, found.name, found.editable[0]).home / "cache"

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from optiloop.errors import AllowanceError, ProposerGoneError
+from optiloop.git import locate
 from optiloop.loop import Engine
 from optiloop.model import Cost, Status, Target
 from optiloop.proposers import find_proposer
 from optiloop.targets import load_target
-from optiloop.workspace import locate
 
 _TELLING = math.log(1e6)
 """A rate above this is of a run that took next to nothing: no factor to show people."""

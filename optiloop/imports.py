@@ -16,12 +16,12 @@ from optiloop.diff import unified
 from optiloop.errors import UsageError, WorkspaceError
 from optiloop.foreign import ForeignLog, Row, experiments_of, format_of, read, stand_alone
 from optiloop.foreign.lines import utc
+from optiloop.git import ask_git
 from optiloop.ledger import Ledger
 from optiloop.memory.fingerprint import change_fingerprint
 from optiloop.model import Experiment, Status
 from optiloop.record import digest, encode
 from optiloop.report import Campaign
-from optiloop.workspace import ask_git
 
 SUFFIX = ".optiloop.jsonl"
 MOST_TEXT = 2**20

@@ -24,6 +24,7 @@ from optiloop.decide import rule_of
 from optiloop.diff import unified
 from optiloop.errors import LedgerError, ProposerError, TargetError, WorkspaceError
 from optiloop.events import taken_back
+from optiloop.git import Place, locate
 from optiloop.index.learning import settle
 from optiloop.ledger import Ledger
 from optiloop.measure import CLAIM_PAIRS, Judge
@@ -62,7 +63,7 @@ from optiloop.sandbox import Runner, Sandbox, last_line, private_folder
 from optiloop.sandbox.probe import AUTO, choose
 from optiloop.state import Calibration, State
 from optiloop.untrusted import fenced, plain, plain_line, unseen
-from optiloop.workspace import Place, Workspace, locate, locked
+from optiloop.workspace import Workspace, locked
 
 ARTIFACT_LIMIT = 128 * 1024
 PROFILE_NAMES, PROFILE_NAME = 200, 80

@@ -12,11 +12,13 @@ from typing import Any
 
 from optiloop.diff import unified
 from optiloop.errors import UsageError, WorkspaceError
+from optiloop.files import disk
+from optiloop.git import locate
 from optiloop.ledger import Ledger, write_atomically
 from optiloop.model import Baseline, Claim, Recheck, Target
 from optiloop.record import interval_json, interval_of, sample_json, sample_of
 from optiloop.report import Campaign
-from optiloop.workspace import Workspace, disk, locate
+from optiloop.workspace import Workspace
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from optiloop.files import disk
 from optiloop.ledger import write_atomically
 from optiloop.untrusted import plain_line
-from optiloop.workspace import disk
 
 MOST = 500
 """Characters of a note: it stands in every brief."""

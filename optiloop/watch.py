@@ -9,11 +9,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from optiloop import steering
+from optiloop.git import locate
 from optiloop.ledger import Ledger
 from optiloop.model import Experiment, Target
 from optiloop.report import words
 from optiloop.report.tries import moment
-from optiloop.workspace import locate, worker
+from optiloop.workspace import worker
 
 LOOK_SECONDS = 0.5
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from optiloop.errors import UsageError
+from optiloop.files import disk
+from optiloop.git import locate
 from optiloop.model import Target
 from optiloop.targets import shipped
-from optiloop.workspace import disk, locate
 
 _WRITTEN = {
     "nightly": (".github/workflows/optiloop-{name}.yml", "optimize"),

@@ -13,11 +13,12 @@ from pathlib import Path
 import pytest
 
 from optiloop.errors import OptiloopError, WorkspaceError
+from optiloop.git import Place, locate
 from optiloop.loop import Engine
 from optiloop.model import Status
 from optiloop.targets import load_target
 from optiloop.testing import TOY_EDITABLE, ScriptedProposer, toy_text, write_toy_target
-from optiloop.workspace import Place, Workspace, locate, locked
+from optiloop.workspace import Workspace, locked
 
 CHANGE = {TOY_EDITABLE: toy_text(90)}
 
@@ -460,7 +461,7 @@ def test_content_tells_where_forged_facts_do_not(
     repository: Repository, tree: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Only a system's owner can set a change time back; a candidate may run as one."""
-    monkeypatch.setattr("optiloop.workspace._facts", lambda found: (found.st_mode,))
+    monkeypatch.setattr("optiloop.files.facts_of", lambda found: (found.st_mode,))
     opened = repository.opened()
     assert opened.rewritten() == []
     (getattr(opened, tree) / "gate.sh").write_text("exit 0\n")
@@ -646,7 +647,8 @@ def test_a_second_loop_is_told_who_works_here(repository: Repository) -> None:
 def test_a_killed_holder_frees_the_lock(repository: Repository) -> None:
     place = repository.workspace().place
     program = (
-        "import os, signal, sys\nfrom pathlib import Path\nfrom optiloop.workspace import locate, locked\n"
+        "import os, signal, sys\nfrom pathlib import Path\nfrom optiloop.git import locate\n"
+        "from optiloop.workspace import locked\n"
         f"with locked(locate(Path(sys.argv[1]), 'toy', {TOY_EDITABLE!r}), since=''):\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
     )

@@ -558,7 +558,7 @@ def log_of(target: Target | Path) -> Path:
     """Where a target's log lies."""
     if isinstance(target, Path):
         return target
-    from optiloop.workspace import locate
+    from optiloop.git import locate
 
     return locate(target.root, target.name, target.editable[0]).home / "experiments.jsonl"
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from optiloop.errors import AllowanceError, ProposerError, ProposerGoneError, UsageError, WorkspaceError
+from optiloop.files import Manifest, manifest
 from optiloop.model import REPEATS, Allowance, Brief, Confinement, Cost, Proposal, Seconds
 from optiloop.proposers.known_agents import AGENTS, Known, Told, as_text
 from optiloop.proposers.llm.focus import asked
@@ -30,7 +31,6 @@ from optiloop.proposers.llm.prompt import rendered
 from optiloop.redact import REDACTED, redactor
 from optiloop.sandbox import Outcome, Sandbox, last_line
 from optiloop.untrusted import MOST, plain, plain_line
-from optiloop.workspace import Manifest, manifest
 
 LIMIT: Seconds = Seconds(600.0)
 """How long an agent may work on one proposal."""
