@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from optiloop.memory.history import is_unanswered
 from optiloop.model import Cost, Experiment, Status
 from optiloop.recheck import due, recheck_seconds, rechecks
 from optiloop.stopping import BARREN, Limits, Progress, allowance, stop_reason
+from optiloop.team import Team
 
 LOOK_SECONDS = 0.2
 """Between two looks whether a pause is over."""
@@ -24,6 +26,8 @@ LOOK_SECONDS = 0.2
 class Run:
     """A run, to be iterated once: yields each experiment when its line is in the log.
 
+    `workers` is how many candidates are judged at a time; what was begun is finished when a limit is reached.
+
     A pause that was asked for before it began is over. Afterwards `done` is how many experiments there were
     (keeps that were taken back not counted), and `decided` how many of them had a verdict on their change.
     `why` says why no more; `gave_up` whether it was the proposer, `cut` whether it was a limit.
@@ -32,6 +36,7 @@ class Run:
 
     engine: Engine
     limits: Limits = field(default_factory=Limits)
+    workers: int = 1
     done: int = 0
     decided: int = 0
     why: str = ""
@@ -45,13 +50,16 @@ class Run:
         steering.resume(self._home)
         engine.prepare()
         self._goal()  # an unknown one is told before anything is run
-        while not self._ended():
-            experiment = self._cycle()
-            if experiment is None:
-                break
-            yield experiment
-            if experiment.commit and len(due(engine)) >= engine.target.policy.recheck:
-                yield from rechecks(engine)
+        with nullcontext() if self.workers == 1 else Team(engine, self.workers) as team:
+            while not self._ended():
+                experiment = self._cycle(team)
+                if experiment is None:
+                    break
+                yield experiment
+                if experiment.commit and len(due(engine)) >= engine.target.policy.recheck:
+                    yield from self._drained(team)
+                    yield from rechecks(engine)
+            yield from self._drained(team)
         engine.judge.deadline = self._deadline(share=1.0)
         yield from rechecks(engine)
         if engine.claim_due():
@@ -111,10 +119,17 @@ class Run:
         self.engine.allowance = allowance(self.limits, progress)
         return bool(self.why)
 
-    def _cycle(self) -> Experiment | None:
+    def _drained(self, team: Team | None) -> Iterator[Experiment]:
+        """What was under way when no more was to be begun."""
+        for experiment in () if team is None else team.drained():
+            self._count(experiment)
+            yield experiment
+
+    def _cycle(self, team: Team | None) -> Experiment | None:
         """The next experiment; None where there is none, and `why` says so."""
+        left = None if self.limits.cycles is None else self.limits.cycles - self.done
         try:
-            experiment = self.engine.cycle()
+            experiment = self.engine.cycle() if team is None else team.cycle(left)
         except AllowanceError as error:
             self.why = str(error)
             return None
@@ -125,9 +140,12 @@ class Run:
             self.engine.exhausted()
             self.why = "nothing is left to try"
             return None
+        self._count(experiment)
+        return experiment
+
+    def _count(self, experiment: Experiment) -> None:
         self.done, self._spent = self.done + 1, self._spent + experiment.cost
         self.decided += experiment.status is not Status.NO_PROPOSAL and not is_unanswered(experiment.reason)
-        return experiment
 
     def _deadline(self, *, share: float, reserve: float = 0.0) -> float:
         """When measuring must end, so that the closing claim fits into `share` of the run's time at most."""

@@ -184,6 +184,7 @@ def cli() -> None:
         "optiloop run my_target --proposer replay:candidates.jsonl --json",
         "optiloop run my_target --until 'size_bytes <= 1000'",
         "optiloop run my_target --learn-from ../other_project    order ideas by their record there, too",
+        "optiloop run targets/vault --workers 3                  several candidates at a time",
         "optiloop run my_target --notify 'notify-send \"$OPTILOOP_MESSAGE\"'",
         "optiloop run my_target --ci --time 50m --sandbox bwrap  in a nightly job (docs/ci.md)",
     ),
@@ -198,6 +199,13 @@ def cli() -> None:
 @click.option("--tokens", type=click.IntRange(min=0), help="Spend at most so many tokens, read and written.")
 @click.option("--until", help="End when the champion reaches a goal, as in 'combined_us <= 9000'.")
 @click.option("--plateau", type=click.IntRange(min=1), help="End after this many experiments without a keep.")
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Judge so many candidates at a time.",
+)
 @mode_option
 @seed_option
 @learn_option
@@ -222,6 +230,7 @@ def run(
     tokens: int | None,
     until: str | None,
     plateau: int | None,
+    workers: int,
     mode: str,
     seed: int,
     learn_from: tuple[Path, ...],
@@ -259,7 +268,7 @@ def run(
             follow=ci,
         ) as engine,
     ):
-        done = _campaign(engine, limits, style, notice)
+        done = _campaign(engine, limits, style, notice, workers)
     campaign = _read(found)
     if ci:
         from optiloop.ci import report_to_ci
@@ -349,13 +358,12 @@ def propose(
     that it writes need never be on one machine. Asked without a baseline, and without a diagnosis.
     """
     from optiloop.again import candidate_line
-    from optiloop.model import Status
     from optiloop.stopping import Limits
 
     lines = []
     with _opened(_begin(target), proposer, seed=seed, learn_from=learn_from, follow=ci) as engine:
         for attempt in _asked(engine, Limits(cycles=count, usd=usd, tokens=tokens)):
-            if attempt.finding.verdict.status is Status.DISCARD:
+            if attempt.finding is None:
                 lines.append(candidate_line(attempt.proposal))
                 _echo_err(f"{attempt.proposal.origin}: {attempt.proposal.hypothesis}")
             else:
@@ -1515,13 +1523,13 @@ def _apply_branches(target: Target, prefix: str, *, as_json: bool) -> None:
         )
 
 
-def _campaign(engine: Engine, limits: Limits, style: Style, notice: Notice) -> Run:
+def _campaign(engine: Engine, limits: Limits, style: Style, notice: Notice, workers: int) -> Run:
     """Run cycles up to the first limit, then the closing claim."""
     from optiloop.campaign import Run
     from optiloop.live import one_line, opened
     from optiloop.notify import Event
 
-    run, kept = Run(engine, limits), False
+    run, kept = Run(engine, limits, workers), False
     with opened(style, engine, limits) as view:
         view.baseline(engine.prepare().value)
         for number, experiment in enumerate(run, len(engine.history()) + 1):

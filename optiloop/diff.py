@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from optiloop.definitions import place_of
@@ -54,6 +55,40 @@ def moved(source: Mapping[str, str], diff: str) -> dict[str, str]:
 def undone(source: Mapping[str, str], diff: str) -> dict[str, str]:
     """Take a diff's changes out of texts that hold them, whatever else has changed. As `moved`, backwards."""
     return _elsewhere(source, diff, back=True)
+
+
+def merged(ours: Mapping[str, str], base: Mapping[str, str], theirs: Mapping[str, str]) -> dict[str, str]:
+    """Make on `ours` the change from `base` to `theirs`, texts of the same paths.
+
+    Neighbouring lines may have changed on both sides. Raises DiffError where the same ones have.
+    """
+    found = dict(ours)
+    for path, text in ours.items():
+        if base[path] != theirs[path]:
+            found[path] = _merged_text(path, text, base[path], theirs[path])
+    return found
+
+
+def _merged_text(path: str, ours: str, base: str, theirs: str) -> str:
+    old = base.splitlines(keepends=True)
+    changes = sorted({*_changes(old, ours), *_changes(old, theirs)})
+    for (start, end, _), (other, until, _) in pairwise(changes):
+        if other < end or (start, end) == (other, until):
+            raise DiffError(f"{path}: both change line {other + 1}")
+    lines: list[str] = []
+    at = 0
+    for start, end, new in changes:
+        lines += (*old[at:start], *new)
+        at = end
+    return "".join((*lines, *old[at:]))
+
+
+def _changes(old: Sequence[str], text: str) -> Iterator[tuple[int, int, tuple[str, ...]]]:
+    """The lines of an old text, from and to, that a new one has otherwise, and what it has there."""
+    new = text.splitlines(keepends=True)
+    for tag, start, end, first, last in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+        if tag != "equal":
+            yield start, end, tuple(new[first:last])
 
 
 def places_of(diff: str) -> tuple[str, ...]:

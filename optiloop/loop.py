@@ -13,7 +13,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,13 +27,15 @@ from optiloop.events import taken_back
 from optiloop.git import Place, locate
 from optiloop.index.learning import settle
 from optiloop.ledger import Ledger
-from optiloop.measure import CLAIM_PAIRS, Judge
+from optiloop.measure import CLAIM_PAIRS
 from optiloop.memory.cases import past_of
 from optiloop.memory.findings import credits_of
 from optiloop.memory.fingerprint import change_fingerprint, result_fingerprint
-from optiloop.memory.history import HOLDOUT_SPENT, History, as_recall
+from optiloop.memory.history import HOLDOUT_SPENT, History, as_recall, lesson_of
 from optiloop.memory.insights import Learned, learned
 from optiloop.memory.runs import run_of
+from optiloop.memory.under_way import REASON as BEING_JUDGED
+from optiloop.memory.under_way import UnderWay
 from optiloop.model import (
     Allowance,
     Baseline,
@@ -44,6 +46,7 @@ from optiloop.model import (
     Experiment,
     Finding,
     Kin,
+    Lesson,
     Measurement,
     Metric,
     Mode,
@@ -62,9 +65,11 @@ from optiloop.redact import redactor
 from optiloop.sandbox import Runner, Sandbox, last_line, private_folder
 from optiloop.sandbox.probe import AUTO, choose
 from optiloop.state import Calibration, State
+from optiloop.trial import Trial
 from optiloop.untrusted import fenced, plain, plain_line, unseen
 from optiloop.workspace import Workspace, locked
 
+SPENT = Verdict(Status.GATE_FAILED, HOLDOUT_SPENT)
 ARTIFACT_LIMIT = 128 * 1024
 PROFILE_NAMES, PROFILE_NAME = 200, 80
 """Numbers that a brief tells, and characters of their names: a candidate may have printed them."""
@@ -73,13 +78,20 @@ _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 @dataclass(frozen=True)
 class Attempt:
-    """A proposal, its fingerprints, and what became of it."""
+    """A proposal, its fingerprints, and what became of it: nothing yet where `finding` is None.
+
+    `printed` is what its failing commands printed, by the name of a file; `answers` are the files of what its
+    proposer has paid for.
+    """
 
     proposal: Proposal
-    finding: Finding
+    finding: Finding | None
     result: str | None = None
     change: str | None = None
     kin: Kin = field(default_factory=Kin)
+    printed: Mapping[str, str] = field(default_factory=dict)
+    seed: int | None = None
+    answers: frozenset[str] = frozenset()
 
 
 class Engine:
@@ -125,21 +137,16 @@ class Engine:
             if isinstance(sandbox, str)
             else sandbox
         )
-        self.judge = Judge(
-            target,
-            self.workspace.scratch,
-            sweep=self.workspace.sweep,
-            reveal=self.workspace.revealed,
-            sandbox=self.sandbox,
-            trees=self.workspace.trees,
-        )
+        self.trial = Trial(target, self.workspace, self.sandbox, around=self.surroundings)
+        self.judge = self.trial.judge
         self._answers = place.home / "answers"
+        self._held: set[str] = set()
+        """Answers that the attempts under way have used."""
         self.allowance = Allowance()
         """What proposers may still spend; the caller's to lower."""
         self._redact = redactor(os.environ)
         self._history: History | None = None
         self._origin: Mapping[str, str] = {}
-        self._around: Mapping[str, tuple[int, ...]] = {}
         self._diagnosed: tuple[str, str] = ("", "")
 
     @classmethod
@@ -208,24 +215,29 @@ class Engine:
         history = self.history()
         source, parent = self.workspace.source(), self.workspace.head()
         started = time.monotonic()
-        attempt = self._attempt(source, parent, history)
+        attempt = self.propose(source, parent, history)
         if attempt is None:
             return None
-        return self.conclude(attempt, source, parent, seconds=time.monotonic() - started)
+        if attempt.finding is None:
+            attempt = self._judged(attempt, parent, self.start(attempt, source, history))
+        experiment = self.conclude(attempt, source, parent, seconds=time.monotonic() - started)
+        if experiment.commit:
+            self.judge.promoted(experiment.commit)
+        return experiment
 
     def proposals(self) -> Iterator[Attempt]:
         """Ask for one proposal after another, and run none of them: nothing is measured or logged.
 
         Each brief is told of those before it. That is in memory only, so the engine is of no other use after.
         """
-        self.target, self.review = replace(self.target, diagnose=None), lambda proposal, diff: False
+        self.target = replace(self.target, diagnose=None)
         self.workspace.restore()
         history = self.history()
         source, parent = self.workspace.source(), self.workspace.head()
-        while (attempt := self._attempt(source, parent, history)) is not None:
+        while (attempt := self.propose(source, parent, history)) is not None:
             yield attempt
             experiment = self._experiment(attempt, source, parent, history, 0.0)
-            self._file_answers(experiment.id)
+            self._file_answers(experiment.id, attempt)
             history.add(experiment)
 
     def conclude(
@@ -234,31 +246,34 @@ class Engine:
         """Commit what is kept, then write the log line: in this order, so that a kill loses neither."""
         history = self.history()
         experiment = self._experiment(attempt, source, parent, history, seconds)
-        if attempt.finding.verdict.kept:
+        if experiment.status is Status.KEEP:
             commit = self.workspace.commit(attempt.proposal.edits, _message(experiment))
-            self.judge.promoted(commit)
             experiment = replace(experiment, commit=commit)
-        self._save_artifacts(experiment.id)
+        self._save_artifacts(experiment.id, attempt.printed)
         written = self._append(experiment, history)
-        self._file_answers(written.id)
+        self._file_answers(written.id, attempt)
         return written
 
     def history(self) -> History:
-        """What the log says now. Adopts a kept commit whose line was never written."""
+        """What the log says now. Adopts a kept commit whose line was never written.
+
+        Who holds the lock is the only writer: the log is read once, and again where it is another file.
+        """
         if self._history is None or self.ledger.rewritten():
             calibration = self.state.calibration()
             self.ledger = Ledger(self.ledger.path)
             baseline = calibration.baseline if calibration else None
             self._history = History(self.target.metric, baseline, diffs=self.ledger.diff, learn=self._learned)
             self.judge.census = baseline.census if baseline else {}
-        for experiment in self.ledger.new():
-            if _measured_otherwise(experiment, self.target.metric):
-                raise LedgerError(
-                    f"{self.ledger.path}: {experiment.id} was not measured by {self.target.metric.name!r} as "
-                    "[metric] has it now; put that back, or begin anew with --fresh"
-                )
-            self._history.add(experiment)
-        self._adopt(self._history)
+            for experiment in self.ledger.new():
+                if _measured_otherwise(experiment, self.target.metric):
+                    raise LedgerError(
+                        f"{self.ledger.path}: {experiment.id} was not measured by "
+                        f"{self.target.metric.name!r} as [metric] has it now; put that back, or begin anew "
+                        "with --fresh"
+                    )
+                self._history.add(experiment)
+            self._adopt(self._history)
         self._history.mode, self._history.seed = self.mode, _cycle_seed(self.seed, len(self._history))
         return self._history
 
@@ -294,34 +309,73 @@ class Engine:
 
     # --- one attempt: cheapest question first, the first "no" is the verdict --------------------------
 
-    def _attempt(self, source: Mapping[str, str], parent: str, history: History) -> Attempt | None:
-        self.judge.artifacts.clear()
-        self.judge.leftovers.clear()
+    def propose(
+        self,
+        source: Mapping[str, str],
+        parent: str,
+        history: History,
+        under_way: tuple[Lesson, ...] = (),
+    ) -> Attempt | None:
+        """Ask for the next attempt, and guard it; None when nothing is left to propose.
+
+        `under_way` are those that have no answer yet: what they try is not asked for twice.
+        """
         self.judge.phase = "proposing"
+        brief = self.brief(source, parent, history, under_way)
+        history.seed = brief.seed
+        attempt = self._asked(brief, history)
+        if attempt is None:
+            return None
+        answers = {file.name for file in _files(self._answers)} - self._held
+        self._held |= answers
+        return replace(attempt, seed=brief.seed, answers=frozenset(answers))
+
+    def _asked(self, brief: Brief, history: History) -> Attempt | None:
         try:
-            proposal = self.proposer.propose(self.brief(source, parent, history))
+            proposal = self.proposer.propose(brief)
         except ProposerError as error:
             origin = error.origin or getattr(self.proposer, "name", type(self.proposer).__name__.lower())
             nothing = Proposal({}, "", origin, tags=error.tags, cost=error.cost or Cost())
             return Attempt(nothing, _no(Status.NO_PROPOSAL, str(error)))
         if proposal is None:
             return None
-        if forbidden := _forbidden(proposal, self.target, source):
+        if forbidden := _forbidden(proposal, self.target, brief.source):
             return Attempt(proposal, _no(Status.VIOLATION, forbidden))
+        attempt = self.guarded(proposal, brief.source, history)
+        if attempt.finding is None and self.review is not None:
+            after = {**brief.source, **proposal.edits}
+            if not self.review(proposal, unified(brief.source, after)):
+                return replace(attempt, finding=_no(Status.DISCARD, "declined"))
+        return attempt
+
+    def pending(self, attempt: Attempt, source: Mapping[str, str], history: History) -> Lesson:
+        """What is known of an attempt while it is judged."""
+        experiment = self._experiment(attempt, source, "", history, 0.0)
+        return lesson_of(experiment, self.target.metric.name, history.champion)
+
+    def guarded(self, proposal: Proposal, source: Mapping[str, str], history: History) -> Attempt:
+        """What a proposal is to the log: refused, or to be judged."""
         after = {**source, **proposal.edits}
-        attempt = Attempt(
+        kin = history.kin(source, after)
+        return Attempt(
             proposal,
-            _no(Status.DISCARD, "declined"),
+            _no(Status.DUPLICATE, kin.why) if kin.refused else None,
             result_fingerprint(after),
             change_fingerprint(source, after),
-            history.kin(source, after),
+            kin,
         )
-        if attempt.kin.refused:
-            return replace(attempt, finding=_no(Status.DUPLICATE, attempt.kin.why))
-        if self.review is not None and not self.review(proposal, unified(source, after)):
-            return attempt
-        start = self.measurement(history, (source, after))
-        return replace(attempt, finding=self._evaluate(proposal, parent, start))
+
+    def start(self, attempt: Attempt, source: Mapping[str, str], history: History) -> Measurement:
+        """What an attempt's samples are judged by."""
+        return self.measurement(history, (source, {**source, **attempt.proposal.edits}))
+
+    def _judged(self, attempt: Attempt, parent: str, start: Measurement) -> Attempt:
+        edits = attempt.proposal.edits
+        finding = self.trial.evaluate(edits, parent, start)
+        if finding.verdict.kept:
+            spent = self.holdout_spent()
+            finding = replace(finding, verdict=SPENT) if spent else self.trial.hold_out(edits, finding)
+        return replace(attempt, finding=finding, printed=dict(self.judge.artifacts))
 
     def measurement(
         self, history: History, change: tuple[Mapping[str, str], Mapping[str, str]] | None = None
@@ -340,8 +394,14 @@ class Engine:
             rule=rule_of(self.target, known.alpha(policy)),
         )
 
-    def brief(self, source: Mapping[str, str], parent: str, history: History) -> Brief:
-        """All that a proposer sees of this cycle."""
+    def brief(
+        self,
+        source: Mapping[str, str],
+        parent: str,
+        history: History,
+        under_way: tuple[Lesson, ...] = (),
+    ) -> Brief:
+        """All that a proposer sees of this cycle; `under_way` is what has no answer in the log yet."""
         calibration = self.state.calibration() if history.champion is None else None
         profile = dict(history.profile or (calibration.numbers if calibration else {}))
         diagnosis = self._diagnosis(parent)
@@ -354,8 +414,8 @@ class Engine:
             note=steering.read(self.ledger.path.parent).note,
             source=source,
             metric=self.target.metric,
-            recall=as_recall(history),
-            seed=_cycle_seed(self.seed, len(history)),
+            recall=UnderWay(history, under_way) if under_way else as_recall(history),
+            seed=_cycle_seed(self.seed, len(history) + len(under_way)),
             folder=self.workspace.trial,
             champion=calibration.baseline.value if calibration else history.champion,
             baseline=self._origin,
@@ -403,63 +463,30 @@ class Engine:
             raise TargetError(f"{self.target.name}: its [check] command failed: {outcome.failure()}")
         return plain(self._redact(outcome.stdout))
 
-    def _evaluate(self, proposal: Proposal, parent: str, start: Measurement) -> Finding:
-        self.workspace.restore()  # a proposer may have worked in the trial
-        self._around = self._surroundings()
-        self.workspace.stage(proposal.edits)
-        gates = self.judge.gates(self.workspace.trial)
-        failed = next((gate for gate in gates if not gate.passed), None)
-        if failed is not None:
-            verdict = Verdict(Status.GATE_FAILED, f"{failed.name}: {failed.reason}")
-            return self._unless_touched(proposal, Finding(verdict, gates))
-        measurement, verdict = self.judge.measure(
-            self.workspace.base, self.workspace.trial, start, commit=parent
-        )
-        finding = self._unless_touched(proposal, Finding(verdict, gates, measurement))
-        return self._held_out(proposal, finding) if finding.verdict.kept else finding
+    def holdout_spent(self, under_way: int = 0) -> bool:
+        """Whether the hold-out has given as many answers in this campaign as it may: nothing can be kept.
 
-    def _held_out(self, proposal: Proposal, finding: Finding) -> Finding:
-        if self.holdout_spent():
-            return replace(finding, verdict=Verdict(Status.GATE_FAILED, HOLDOUT_SPENT))
-        holdout = self.judge.holdout(self.workspace.trial)
-        if holdout is None:
-            return finding
-        finding = replace(finding, gates=(*finding.gates, holdout))
-        if not holdout.passed:
-            verdict = Verdict(Status.GATE_FAILED, f"{holdout.name}: {holdout.reason}")
-            finding = replace(finding, verdict=verdict)
-        return self._unless_touched(proposal, finding)
-
-    def holdout_spent(self) -> bool:
-        """Whether the hold-out has given as many answers in this campaign as it may: nothing can be kept."""
+        `under_way` is how many it is about to give.
+        """
         holdout = self.target.holdout
-        return holdout is not None and self.history().peeks >= holdout.peeks
+        return holdout is not None and self.history().peeks + under_way >= holdout.peeks
 
-    def _unless_touched(self, proposal: Proposal, finding: Finding) -> Finding:
-        touched = self._touched(proposal, kept=finding.verdict.kept)
-        return replace(finding, verdict=Verdict(Status.VIOLATION, touched)) if touched else finding
+    def surroundings(self) -> Mapping[str, tuple[int, ...]]:
+        """Facts of what lies around the worktrees; none at `bwrap`, where only the user can change it.
 
-    def _touched(self, proposal: Proposal, *, kept: bool) -> str:
-        """Say what the candidate did that it must not: change files, its own too, or leave processes."""
-        if left := self.judge.leftovers.get(self.workspace.trial):
-            return left
-        now = self._surroundings()
-        if self.ledger.path.name in now:
-            self.ledger.cut()
-        around = [name for name in {**self._around, **now} if self._around.get(name) != now.get(name)]
-        touched = self.workspace.tampered() or self.workspace.staged_differs(proposal.edits) or around
-        if kept and not touched:
-            touched = self.workspace.rewritten()
-        return f"running it changed {', '.join(touched[:3])}" if touched else ""
-
-    def _surroundings(self) -> Mapping[str, tuple[int, ...]]:
-        """Facts of what lies around the worktrees; none at `bwrap`, where only the user can change it."""
-        return self.workspace.surroundings() if self.sandbox.level == "process" else {}
+        What a candidate has put on the log's end is cut off again, which its facts still tell.
+        """
+        if self.sandbox.level != "process":
+            return {}
+        facts = self.workspace.surroundings()
+        self.ledger.cut()
+        return facts
 
     def _experiment(
         self, attempt: Attempt, source: Mapping[str, str], parent: str, history: History, seconds: float
     ) -> Experiment:
-        proposal, verdict = attempt.proposal, attempt.finding.verdict
+        proposal, finding = attempt.proposal, attempt.finding or _no(Status.DISCARD, BEING_JUDGED)
+        verdict = finding.verdict
         allowed = {path: text for path, text in proposal.edits.items() if path in source}
         return Experiment(
             id=_new_id(history.last_id),
@@ -476,39 +503,40 @@ class Engine:
             result=attempt.result,
             change=attempt.change,
             diff=unified(source, {**source, **allowed}),
-            gates=tuple(replace(gate, reason=self._redact(gate.reason)) for gate in attempt.finding.gates),
-            measurement=attempt.finding.measurement,
+            gates=tuple(replace(gate, reason=self._redact(gate.reason)) for gate in finding.gates),
+            measurement=finding.measurement,
             effect=verdict.effect,
             interval=verdict.interval,
             evidence=verdict.evidence,
             seconds=seconds,
-            seed=_cycle_seed(self.seed, len(history)),
+            seed=history.seed if attempt.seed is None else attempt.seed,
             sandbox=self.sandbox.level,
             kin=None if attempt.kin.novelty is Novelty.NOVEL else replace(attempt.kin, why=""),
         )
 
-    def _save_artifacts(self, name: str) -> None:
+    def _save_artifacts(self, name: str, printed: Mapping[str, str]) -> None:
         """Keep what failing commands printed, head and tail, beside the log."""
-        if not self.judge.artifacts:
+        if not printed:
             return
         folder = self.workspace.place.home / "artifacts" / name
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            for file, text in self.judge.artifacts.items():
+            for file, text in printed.items():
                 (folder / file.replace("/", "_")).write_text(_cut(self._redact(text)), encoding="utf-8")
         except OSError as error:
             raise WorkspaceError(f"{folder}: {error.strerror}; free space, then run again") from None
 
-    def _file_answers(self, name: str) -> None:
+    def _file_answers(self, name: str, attempt: Attempt) -> None:
         """Put the answers that a logged experiment has used beside its other artifacts.
 
         Only now: until the log has what they cost, a restart must find and use them.
         """
-        with suppress(FileNotFoundError):
-            for number, file in enumerate(sorted(self._answers.iterdir(), key=_written), 1):
-                folder = self.workspace.place.home / "artifacts" / name
-                folder.mkdir(parents=True, exist_ok=True)
-                file.rename(folder / (file.name if file.suffix == ".txt" else f"answer-{number}.json"))
+        used = [file for file in _files(self._answers) if file.name in attempt.answers]
+        for number, file in enumerate(sorted(used, key=_written), 1):
+            folder = self.workspace.place.home / "artifacts" / name
+            folder.mkdir(parents=True, exist_ok=True)
+            file.rename(folder / (file.name if file.suffix == ".txt" else f"answer-{number}.json"))
+        self._held -= attempt.answers
 
     # --- around the loop ---------------------------------------------------------------------------
 
@@ -665,6 +693,14 @@ def _recorded(message: str) -> Experiment | None:
         return decode(line.encode("utf-8"))
     except RecordError:
         return None
+
+
+def _files(folder: Path) -> list[Path]:
+    """What lies in a folder; nothing where there is none."""
+    try:
+        return list(folder.iterdir())
+    except FileNotFoundError:
+        return []
 
 
 def _written(file: Path) -> int:

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from optiloop.decide import CONFIRM_PAIRS, taken_back
+from optiloop.diff import DiffError, merged
 from optiloop.errors import TargetError
 from optiloop.loop import Attempt, Engine, now
 from optiloop.measure import NoSample
@@ -126,7 +127,6 @@ def _take_back(engine: Engine, keep: Kept, measurement: Measurement) -> Experime
         result_fingerprint(without),
         change_fingerprint(source, without),
     )
-    engine.judge.artifacts.clear()
     return engine.conclude(attempt, source, head, seconds=time.monotonic() - started)
 
 
@@ -134,7 +134,10 @@ def _without(engine: Engine, keep: Kept) -> dict[str, str] | None:
     """The champion without one of its changes; None where later changes touch the same lines."""
     workspace = engine.workspace
     head = workspace.source_at(workspace.head())
-    return workspace.merged(head, workspace.source_at(keep.commit), workspace.source_at(keep.parent))
+    try:
+        return merged(head, workspace.source_at(keep.commit), workspace.source_at(keep.parent))
+    except DiffError:
+        return None
 
 
 def _gates(engine: Engine, program: Mapping[str, str]) -> tuple[GateResult, ...]:

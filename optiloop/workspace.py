@@ -35,6 +35,10 @@ _CAMPAIGN_FILES = (
 )
 
 
+_OF_NO_MATTER = (".sample", "steering.json")
+"""In names of files: hooks that git does not run, and what the user says to a loop while it runs."""
+
+
 class Workspace(Worktrees):
     """The branch and the worktrees of one campaign. Open it under `locked`."""
 
@@ -299,7 +303,7 @@ class Workspace(Worktrees):
         for folder, part in self._around:
             with suppress(FileNotFoundError), os.scandir(folder) as entries:
                 for entry in entries:
-                    if part in entry.name and not entry.name.endswith(".sample"):  # git runs no such hook
+                    if part in entry.name and not any(other in entry.name for other in _OF_NO_MATTER):
                         facts[entry.name] = facts_of(entry.stat(follow_symlinks=False))
         with suppress(FileNotFoundError):
             facts["config"] = facts_of(os.lstat(self._config))

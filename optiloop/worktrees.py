@@ -9,7 +9,6 @@ from __future__ import annotations
 import shutil
 import stat
 import subprocess
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -131,24 +130,6 @@ class Worktrees:
                     write_text(folder / path, text)
             self._pristine = {tree: manifest(self._trees[tree]) for tree in TREES}
         self._at = ""  # neither is the champion: the next restore asks git for it
-
-    def merged(
-        self, ours: Mapping[str, str], base: Mapping[str, str], theirs: Mapping[str, str]
-    ) -> dict[str, str] | None:
-        """Make on `ours` the change from `base` to `theirs`; None where the two touch the same lines."""
-        found = dict(ours)
-        with disk(self.scratch), tempfile.TemporaryDirectory(dir=self.scratch) as folder:
-            files = [Path(folder) / name for name in ("ours", "base", "theirs")]
-            for path, text in ours.items():
-                if base[path] == theirs[path]:
-                    continue
-                for file, side in zip(files, (text, base[path], theirs[path]), strict=True):
-                    write_text(file, side)
-                done = self._run("merge-file", "--stdout", "--quiet", *map(str, files))
-                if done.returncode != 0:
-                    return None
-                found[path] = done.stdout
-        return found
 
     def tampered(self) -> list[str]:
         """Files that running the candidate changed or removed in either worktree.

@@ -29,6 +29,7 @@ ROWS = (
     ("sandbox", "ledger"),
     ("worktrees",),
     ("measure", "workspace", "events"),
+    ("trial",),
     ("state", "steering"),
     ("targets", "records"),
     ("index",),
@@ -36,6 +37,7 @@ ROWS = (
     ("vault",),
     ("stopping",),
     ("loop",),
+    ("team",),
     (
         "live",
         "again",

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from optiloop.diff import MOST_PLACES, DiffError, moved, patched, places_of, undone, unified
+from optiloop.diff import MOST_PLACES, DiffError, merged, moved, patched, places_of, undone, unified
 
 LINES = (
     *("", "a", "b", "--- a/x", "+++ b/x", "-- ", "++ ", "-", "+", " ", "\\ No newline at end of file", "\\"),
@@ -124,6 +124,32 @@ def test_changes_that_touch_nothing_of_each_other_are_merged(mine: set[int], oth
         return
     assert after == {"a": changed(there, *mine)}
     assert undone(after, diff_of(*mine)) == {"a": there}
+
+
+@given(st.sets(st.integers(0, 39)), st.sets(st.integers(0, 39)))
+def test_changes_of_neighbouring_lines_are_merged(mine: set[int], others: set[int]) -> None:
+    """And what both have changed alike is no conflict."""
+    others -= mine
+    alike = {"a": changed(LONG, *mine)}
+    assert merged(alike, {"a": LONG}, alike) == alike
+    after = {"a": changed(LONG, *mine)}, {"a": changed(LONG, *others)}
+    both = {"a": changed(LONG, *mine, *others)}
+    assert merged(after[0], {"a": LONG}, after[1]) == merged(after[1], {"a": LONG}, after[0]) == both
+
+
+@given(texts, texts)
+def test_where_one_side_has_changed_nothing_the_other_is_the_merge(old: str, new: str) -> None:
+    assert merged({"a": old}, {"a": old}, {"a": new}) == {"a": new}
+    assert merged({"a": new}, {"a": old}, {"a": old}) == {"a": new}
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [("1\nB\n3\n", "1\nb\n3\n"), ("1\nx\n2\n3\n", "1\ny\n2\n3\n"), ("1\n3\n", "1\nb\n3\n")],
+)
+def test_two_changes_of_one_line_are_no_merge(ours: str, theirs: str) -> None:
+    with pytest.raises(DiffError, match="a: both change line 2"):
+        merged({"a": ours}, {"a": "1\n2\n3\n"}, {"a": theirs})
 
 
 def test_lines_may_have_moved() -> None:

@@ -12,11 +12,13 @@ from hypothesis import strategies as st
 from optiloop.memory.history import RAN, History
 from optiloop.memory.noise import NULLS_KEPT
 from optiloop.model import (
+    HOLDOUT,
     Baseline,
     Command,
     Cost,
     Direction,
     Experiment,
+    GateResult,
     Measurement,
     Metric,
     Noise,
@@ -165,8 +167,23 @@ def test_the_champion_s_level_is_its_latest_measurement() -> None:
     assert found.champion == 6
     found.add(experiment(3, Status.GATE_FAILED))
     assert found.champion == 6
-    found.add(measured(4, Status.DISCARD, (0.0, 1)))
+    found.add(replace(measured(4, Status.DISCARD, (0.0, 1)), parent=found.head or ""))
     assert found.champion == 0
+
+
+def test_an_earlier_champion_s_level_is_not_this_one_s() -> None:
+    """Of several candidates at a time, some were measured beside the champion of before."""
+    found = history(measured(1, Status.KEEP, (10, 5), parse=(0.5, 0.2)), nulls=(0.1, 0.2))
+    before = found.yardstick.scale
+    found.add(measured(2, Status.DISCARD, (10, 11), (10, 30), (10, 11), parse=(0.5, 0.9)))
+    assert (found.champion, found.profile) == (5, {"parse": 0.2})
+    assert found.yardstick.scale != before, "its noise counts all the same"
+
+
+def test_each_question_to_the_hold_out_is_counted() -> None:
+    asked = GateResult(HOLDOUT, passed=True, reason="", seconds=0.1)
+    found = history(replace(experiment(1, Status.KEEP), gates=(asked, asked)))
+    assert found.peeks == 2
 
 
 def test_the_profile_is_the_champion_s() -> None:

@@ -524,6 +524,11 @@ def test_a_candidate_that_touches_what_lies_around(toy: Toy, name: str) -> None:
     assert [(e.status, e.reason) for e in found] == [(Status.VIOLATION, f"running it changed {file}")]
 
 
+def test_what_the_user_says_meanwhile_is_no_violation(toy: Toy) -> None:
+    line = f'echo \'{{"paused": true, "note": ""}}\' > {toy.home}/steering.json'
+    assert toy.one(f"{line}\nVALUE=90\n").status is Status.KEEP
+
+
 # --- a second look at a jump ---------------------------------------------------------------------------
 
 

@@ -56,7 +56,10 @@ RAN = frozenset({Status.KEEP, Status.DISCARD, Status.GATE_FAILED, Status.CRASH, 
 HOLDOUT_SPENT = "the hold-out has given all its answers; a new one and --fresh, or more peeks in [holdout]"
 """The reason of what could not be kept for it: it may be tried again."""
 
-UNANSWERED = frozenset({OUT_OF_TIME, HOLDOUT_SPENT})
+OVERTAKEN = "better than an earlier champion; the one of now has other code there"
+"""The reason of what won beside a champion that others had replaced meanwhile, at the same lines."""
+
+UNANSWERED = frozenset({OUT_OF_TIME, HOLDOUT_SPENT, OVERTAKEN})
 """Reasons that say nothing about the candidate."""
 
 
@@ -171,9 +174,9 @@ class History:
     def add(self, experiment: Experiment) -> None:
         """Take in the next experiment of the log."""
         index = len(self._lessons)
-        lesson = _lesson(experiment, self._metric.name, self.champion)
+        lesson = lesson_of(experiment, self._metric.name, self.champion)
         self._lessons.append(lesson)
-        for place in _around(lesson.places):
+        for place in places_and_files(lesson.places):
             self._by_place[place].append(lesson)
             self._by_cell[place].setdefault(family_of(lesson), []).append(lesson)
         if experiment.change is not None and experiment.status in RAN:
@@ -185,7 +188,7 @@ class History:
         for tag in experiment.tags:
             self._by_tag[tag] = index
         self.statuses[experiment.status] += 1
-        self.peeks += any(gate.name == HOLDOUT for gate in experiment.gates)
+        self.peeks += sum(gate.name == HOLDOUT for gate in experiment.gates)
         self.barren = self.barren + 1 if experiment.status is Status.NO_PROPOSAL else 0
         if DEMOTION not in experiment.tags:
             self.since_keep = 0 if experiment.status is Status.KEEP else self.since_keep + 1
@@ -209,20 +212,22 @@ class History:
         gain = gain_of(experiment.effect, self._metric) if kept and experiment.effect is not None else 0.0
         one = Spent(1, int(kept), gain, experiment.seconds, experiment.cost.usd)
         for key in ((experiment.origin, None), (experiment.origin, experiment.family)):
-            self._spent[key] = _sum(self._spent[key], one)
+            self._spent[key] = plus(self._spent[key], one)
         family = family_of(lesson)
-        for place in _around(lesson.places):
-            self._spent_at[place] = _sum(self._spent_at[place], one)
+        for place in places_and_files(lesson.places):
+            self._spent_at[place] = plus(self._spent_at[place], one)
             cells = self._spent_in[place]
-            cells[family] = _sum(cells.get(family, Spent()), one)
+            cells[family] = plus(cells.get(family, Spent()), one)
 
     def _learn(self, experiment: Experiment, measurement: Measurement) -> None:
         """Take the noise, the champion's level and its profile from what was measured anyway.
 
-        Not of a violation: what it touched may have been the champion.
+        Not of a violation: what it touched may have been the champion. Of what was measured beside an earlier
+        champion, as one of several candidates at a time is, the noise alone.
         """
-        self.yardstick.learn(experiment, measurement)
-        if not measurement.pairs:
+        earlier = self.head not in (None, experiment.parent)
+        self.yardstick.learn(experiment, measurement, earlier=earlier)
+        if earlier or not measurement.pairs:
             return
         kept = experiment.status is Status.KEEP
         name = self._metric.name
@@ -348,12 +353,13 @@ class History:
         return None if index is None else self._lessons[index]
 
 
-def _around(places: tuple[str, ...]) -> Iterable[str]:
+def places_and_files(places: tuple[str, ...]) -> Iterable[str]:
     """The places and their files, each once."""
     return dict.fromkeys((*places, *(place.partition("::")[0] for place in places)))
 
 
-def _sum(a: Spent, b: Spent) -> Spent:
+def plus(a: Spent, b: Spent) -> Spent:
+    """Both together."""
     return Spent(
         a.experiments + b.experiments,
         a.kept + b.kept,
@@ -363,7 +369,8 @@ def _sum(a: Spent, b: Spent) -> Spent:
     )
 
 
-def _lesson(experiment: Experiment, metric: str, champion: float | None) -> Lesson:
+def lesson_of(experiment: Experiment, metric: str, champion: float | None) -> Lesson:
+    """What is held of an experiment; `champion` is the champion's number where it measured none."""
     measured = experiment.measurement
     if measured is not None and measured.pairs:
         champion = median(pair.champion.values[metric] for pair in measured.pairs)

@@ -68,13 +68,16 @@ class Yardstick:
             return policy.alpha
         return min(policy.alpha, session_level(self._tests + 1, self._kept, FALSE_SHARE))
 
-    def learn(self, experiment: Experiment, measurement: Measurement) -> None:
-        """Take in a measured experiment that touched nothing it must not."""
+    def learn(self, experiment: Experiment, measurement: Measurement, *, earlier: bool = False) -> None:
+        """Take in a measured experiment that touched nothing it must not.
+
+        `earlier`: beside an earlier champion, whose level is not this one's.
+        """
         if DEMOTION not in experiment.tags:
             self._tests += 1
             if experiment.status is Status.KEEP:
                 self._kept.append(self._tests)
-        if self._level is not None:
+        if self._level is not None and not earlier:
             self._level = self._learnt_level(self._level, experiment, measurement)
         if experiment.status not in (Status.KEEP, Status.DISCARD):
             return
