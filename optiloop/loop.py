@@ -429,6 +429,7 @@ class Engine:
             files_per_change=self.target.files_per_change,
             sandbox=self.sandbox.level,
             lessons=self.target.lessons,
+            busy=frozenset(place for lesson in under_way for place in lesson.places),
         )
 
     def _diagnosis(self, parent: str) -> str:

@@ -411,6 +411,7 @@ class Brief:
     outlives the process, so that the same brief need not be paid for twice. A proposal may edit
     `files_per_change` files. `sandbox` is the level at which a proposer runs programs of its own.
     `lessons` is how the log is told. `note` is what the user says to the loop meanwhile, on one line.
+    `busy` are the places that are changed by what is judged at this moment; `recall` counts it as tried.
     """
 
     goal: str
@@ -432,6 +433,7 @@ class Brief:
     sandbox: str = "process"
     lessons: Lessons = Lessons.DIGEST
     note: str = ""
+    busy: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -166,3 +166,16 @@ def test_what_is_no_python_is_left_alone() -> None:
     assert Rewrite().propose(brief(source="def f(:\n")) is None
     assert Rewrite().propose(replace(brief(), source={"a.txt": SOURCE})) is None
     assert Rewrite().propose(brief(source="X = 1\n")) is None
+
+
+def test_what_is_being_changed_waits() -> None:
+    """Of two that win at one place one is lost: another place comes first, then that one after all."""
+    first = Rewrite().propose(brief())
+    assert first is not None
+    assert first.hypothesis.startswith(("first", "second"))
+    function = first.hypothesis.partition(":")[0]
+    elsewhere = Rewrite().propose(replace(brief(), busy=frozenset({f"a.py::{function}"})))
+    assert elsewhere is not None
+    assert not elsewhere.hypothesis.startswith(function)
+    busy = frozenset(f"a.py::{name}" for name in ("first", "second", "third", "helper"))
+    assert Rewrite().propose(replace(brief(), busy=busy)) == first

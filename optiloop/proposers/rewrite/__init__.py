@@ -47,7 +47,7 @@ class Rewrite:
 
         Raises ProposerError that names a rule which fails, UsageError that names one which does not load.
         """
-        for candidate in _in_order(brief):
+        for candidate in _idle_first(brief, _in_order(brief)):
             rule, site = candidate.rule, candidate.site
             after = {**brief.source, candidate.path: site.text}
             readable = _parsed_anew(rule.language, site.text) is not None
@@ -59,6 +59,22 @@ class Rewrite:
                     family=rule.name,
                 )
         return None
+
+
+def _idle_first(brief: Brief, candidates: Iterator[Candidate]) -> Iterator[Candidate]:
+    """The same, those last that change what is being changed: of two that win there, one is lost."""
+    waiting = []
+    for candidate in candidates:
+        if _place(candidate) in brief.busy:
+            waiting.append(candidate)
+        else:
+            yield candidate
+    yield from waiting
+
+
+def _place(candidate: Candidate) -> str:
+    function = candidate.site.function
+    return f"{candidate.path}::{function}" if function else candidate.path
 
 
 def _in_order(brief: Brief) -> Iterator[Candidate]:
