@@ -87,6 +87,20 @@ def test_the_champion_fits_the_checkout(toy: Path, tmp_path: Path) -> None:
     assert "note:" not in run(toy).stderr
 
 
+def test_each_keep_gets_a_branch_upon_the_start(toy: Path) -> None:
+    for words in (
+        ["init", "-q"],
+        ["add", "."],
+        ["-c", "user.name=n", "-c", "user.email=e", "commit", "-qm", "m"],
+    ):
+        subprocess.run(["git", *words], cwd=toy, check=True)
+    run(toy)
+    done = CliRunner().invoke(cli, ["apply", str(toy), "--branches", "opt-"], catch_exceptions=False)
+    assert "(on opt-start: " in done.stdout
+    log = subprocess.run(["git", "log", "--format=%s", "opt-2"], cwd=toy, capture_output=True, text=True)
+    assert log.stdout.splitlines()[1:] == ["optiloop/toy: begins from another start", "m"]
+
+
 def test_a_file_of_the_user_s_own_is_begun_from(toy: Path) -> None:
     (toy / TOY_EDITABLE).write_text(toy_text(90))
     assert "begins from" not in run(toy).stderr
