@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import itertools
 import json
 import os
@@ -17,7 +18,9 @@ from pathlib import Path
 import pytest
 
 from optiloop import knobs
-from optiloop.targets import load_target
+from optiloop.loop import Engine
+from optiloop.targets import lay_out, load_target
+from optiloop.testing import ScriptedProposer
 
 TARGET = Path(__file__).parents[1] / "targets" / "nanogpt"
 
@@ -458,6 +461,40 @@ def test_the_starting_point_of_a_profile_is_laid_out(profiles):
     assert laid["DEPTH"] * laid["HEADS"] * laid["HEAD_SIZE"] == 8 * 512
     assert laid["BATCH"] * laid["ACCUMULATE"] * laid["SEQUENCE"] == 2**19
     compile(laid_out, "train.py", "exec")
+
+
+def test_the_train_py_that_ships_is_known(profiles):
+    shipped = (TARGET / "train.py").read_bytes()
+    assert hashlib.sha256(shipped).hexdigest() == profiles.SHIPPED, "write the new digest into profiles.py"
+
+
+@with_torch
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("profile", "own", "said"),
+    [
+        ("consumer", "", "nanogpt: begins from modern.py (profile consumer)"),
+        (
+            "consumer",
+            "# mine\n",
+            "nanogpt: begins from your own train.py, not from modern.py (profile consumer)",
+        ),
+        ("cpu", "", None),
+    ],
+)
+def test_a_campaign_begins_from_its_profile_s_start(tmp_path, monkeypatch, profile, own, said):
+    folder = tmp_path / "nanogpt"
+    lay_out(TARGET, folder)
+    with (folder / "train.py").open("a") as file:
+        file.write(own)
+    lies = (folder / "train.py").read_text()
+    monkeypatch.setenv("NANOGPT_PROFILE", profile)
+    with Engine.opened(load_target(folder), ScriptedProposer()) as engine:
+        assert engine.notes() == ([said] if said else [])
+        begun = engine.workspace.source()["train.py"]
+    assert (begun != lies) == (profile == "consumer" and not own)
+    assert ("class Muon" in begun) == (begun != lies)
+    assert (folder / "train.py").read_text() == lies
 
 
 @pytest.mark.skipif(find_spec("torch") is not None, reason="torch is here")

@@ -7,13 +7,14 @@ The number is `val_bpb`: the bits that the trained model needs for a byte of the
 better. The candidate's code runs in workers, and the one that trains holds the training text only. On a CPU
 the clock is virtual (`clock.py`); wall seconds are counted here. Probabilities are computed here, from the
 logits that a fresh worker answers. Another worker is asked again with other words after a place, which must
-change nothing before it. `--check` is a run of a few steps; `--start` lays the profile's starting point out
-as train.py.
+change nothing before it. `--check` is a run of a few steps; `--start` lays the profile's starting point over
+the train.py that ships.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import math
 import os
@@ -80,6 +81,7 @@ from clock import FLOP_S, charged  # noqa: E402
 from prepare import Data, DataError, Tokens, read_data  # noqa: E402
 from profiles import (  # noqa: E402
     PROFILES,
+    SHIPPED,
     VARIABLE,
     Budget,
     Machine,
@@ -416,6 +418,17 @@ def start_of(profile: Profile) -> str:
     return knobs.replace_all(source, {found[name]: value for name, value in profile.constants.items()})
 
 
+def lay_start(file: Path, profile: Profile) -> None:
+    """Write the profile's starting point over the one that ships, and say so. What is the user's stays."""
+    if profile.start == file.name:
+        return
+    if hashlib.sha256(file.read_bytes()).hexdigest() != SHIPPED:
+        print(f"begins from your own {file.name}, not from {profile.start} (profile {profile.name})")
+        return
+    file.write_text(start_of(profile), encoding="utf-8")
+    print(f"begins from {profile.start} (profile {profile.name})")
+
+
 def options() -> argparse.ArgumentParser:
     """What the judge and the hold-out may be told."""
     parser = argparse.ArgumentParser()
@@ -460,9 +473,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     chosen = parser.parse_args(arguments)
     candidate = chosen.train.resolve()
     if chosen.start:
-        profile = chosen.profile or profile_for(machine_here())
-        candidate.write_text(start_of(profile), encoding="utf-8")
-        print(f"{candidate.name}: {profile.start} for {profile.name}")
+        lay_start(candidate, chosen.profile or profile_for(machine_here()))
         return
     with bench(RUN, chosen) as found:
         if chosen.check:
