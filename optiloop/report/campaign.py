@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from optiloop.decide import effect_of, gain_of
@@ -151,6 +151,24 @@ class Campaign:
         """How often the log's answer was taken instead of a run, for answers within a cycle too."""
         told = sum(tag.startswith(REPEATS) for experiment in self.experiments for tag in experiment.tags)
         return self.statuses[Status.DUPLICATE] + told
+
+    @property
+    def hopeless(self) -> Sequence[Experiment]:
+        """Those whose first run was ended early, because its course was hopeless."""
+        return [
+            one
+            for one in self.experiments
+            if one.measurement
+            and (screen := one.measurement.screen)
+            and self.metric.name not in screen.values
+        ]
+
+    @property
+    def saved_seconds(self) -> float:
+        """What ending them saved: a run of the baseline less what each took."""
+        whole = self.baseline.seconds if self.baseline else 0.0
+        screens = (one.measurement.screen for one in self.hopeless if one.measurement)
+        return math.fsum(max(0.0, whole - screen.seconds) for screen in screens if screen)
 
     @property
     def cost(self) -> Cost:
