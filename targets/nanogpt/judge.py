@@ -399,7 +399,7 @@ def secondary(trained: Trained, machine: Machine) -> dict[str, float]:
         "num_steps": numbers["steps"],
         "num_params_M": numbers["parameters"] / 1e6,
         "depth": numbers["depth"],
-        "peak_mb": peak_mb(),
+        "peak_mb": max(peak_mb(), numbers["vram_mb"]),
         "tokens_per_second": numbers["tokens"] / seconds,
         "cpu_seconds": trained.cpu_seconds,
     }

@@ -1,11 +1,15 @@
-"""The other starting point: what small models have learnt since GPT-2. Copy it over train.py to begin there.
+"""A small GPT with what has been learnt since GPT-2, and how it is trained: the start where there is a GPU.
+
+`build_model` makes the network, `train` teaches it until the clock has run out. The judge calls both: it owns
+the data, the clock and the number. What comes later in the text the network must not use.
 
 Each idea with where it comes from: RMSNorm (Zhang and Sennrich 2019), rotary places (Su et al. 2021), normed
-queries and keys (Henry et al. 2020), squared ReLU (So et al. 2021), values mixed with an embedding of the
-token (Zhou et al. 2024), windows of half the context in three of four layers (Child et al. 2019), capped
-logits (Gemma Team 2024), outputs that begin at zero, Muon for matrices (Jordan et al. 2024) with AdamW for
-the rest, and a linear warm-down. On CUDA products are in bfloat16; attention is PyTorch's, which is Flash
-where that fits, and FlexAttention for compiled windows.
+queries and keys (Henry et al. 2020), squared ReLU (So et al. 2021), gates by which each layer goes on from a
+share of the embedding (Jordan et al., modded-nanogpt, 2024), values mixed with an embedding of the token
+(Zhou et al. 2024), windows of half the context in three of four layers (Child et al. 2019), capped logits
+(Gemma Team 2024), outputs that begin at zero (Zhang et al. 2019, Fixup), Muon for matrices (Jordan et al.
+2024) with AdamW for the rest, and a linear warm-down (Hägele et al. 2024). On CUDA products are in bfloat16;
+attention is PyTorch's, which is Flash where that fits, and FlexAttention for compiled windows.
 """
 
 import functools
