@@ -9,6 +9,7 @@ import json
 import os
 import random
 import re
+import shutil
 import subprocess
 import sys
 from importlib import import_module
@@ -306,6 +307,43 @@ def test_flexible_attention_is_the_same_windows(modern, monkeypatch):
         masked = layer(x, None, turn)
         monkeypatch.setattr(modern, "COMPILE", True)
         assert torch.allclose(layer(x, None, turn), masked, atol=1e-5)
+
+
+SHUT_IN = """
+import subprocess, sys, sysconfig, tempfile, torch
+from pathlib import Path
+
+import judge
+import worker
+
+worker.warm()
+print("compiles in", torch._inductor.config.compile_threads)
+torch.zeros = lambda *shape, device: None
+worker.shut_in(str(Path("train.py").resolve()), "cuda")
+subprocess.run([sys.executable, "-c", "import ast"], check=True)
+header = Path(tempfile.gettempdir(), "a.c")
+header.write_text("#include <Python.h>")
+include = f"-I{sysconfig.get_path('include')}"
+if sys.argv[1]:
+    subprocess.run([sys.argv[1], "-fsyntax-only", include, str(header)], check=True)
+try:
+    Path(sys.argv[2]).read_text()
+except PermissionError:
+    print("closed")
+"""
+
+
+@with_torch
+@pytest.mark.slow
+def test_a_gpu_s_candidate_may_compile_and_read_nobody_s_files(tmp_path):
+    (tmp_path / "secret").write_text("text that is judged")
+    (tmp_path / "temporary").mkdir()
+    line = [sys.executable, "-B", "-c", SHUT_IN, shutil.which("cc") or "", tmp_path / "secret"]
+    environment = {**os.environ, "TMPDIR": str(tmp_path / "temporary")}
+    environment["PYTHONPATH"] = os.pathsep.join([str(TARGET), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(line, capture_output=True, text=True, cwd=TARGET, env=environment, timeout=100)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "compiles in 1\nclosed\n"
 
 
 # --- runs that are ended early --------------------------------------------------------------------------

@@ -25,6 +25,7 @@ import signal
 import socket
 import struct
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -73,6 +74,9 @@ def fail(reason: str) -> NoReturn:
 if missing := [name for name in NEEDS if find_spec(name) is None]:
     fail(f"{', '.join(missing)} not installed; the target nanogpt needs: pip install 'optiloop[nanogpt]'")
 os.environ.update(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1")  # no thread survives a fork
+os.environ.update(
+    TORCHINDUCTOR_COMPILE_THREADS="1", TRITON_CACHE_DIR=tempfile.gettempdir()
+)  # torch reads these once
 
 import numpy as np  # noqa: E402  these come with the extra
 import numpy.typing as npt  # noqa: E402
