@@ -448,9 +448,13 @@ def bench(count: int, chosen: argparse.Namespace) -> Iterator[Bench]:
     """All that a judgement needs: so many workers, then the data. Ends the program where it is not whole."""
     machine = machine_here()
     profile = chosen.profile or profile_for(machine)
+    budget = chosen.budget or profile.budget
+    if budget.kind == "virtual" and machine.device != "cpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""  # virtual seconds are those of a CPU
+        machine = Machine()
     crew = Crew(count, machine.device, profile.patience_s)  # before the corpus is read
     try:
-        yield Bench(crew, read_data(chosen.dataset), profile, chosen.budget or profile.budget, machine)
+        yield Bench(crew, read_data(chosen.dataset), profile, budget, machine)
     except DataError as error:
         fail(str(error))
     finally:
