@@ -369,7 +369,7 @@ def measure(
     }
     print("---")
     for name, value in summary.items():
-        print(f"{name + ':':<18}{value:.{0 if name in WHOLE else 6}f}")
+        print(f"{name + ':':<17} {value:.{0 if name in WHOLE else 6}f}")
     print(
         f"profile:          {profile.name}, {budget.amount:g} {budget.kind}, {machine.name or machine.device}"
     )
