@@ -222,5 +222,8 @@ class Campaign:
         known = [value for value in values if value is not None]
         if known:
             return statistics.median(known)
+        screen = experiment.measurement.screen
+        if screen is not None and name in screen.values:
+            return screen.values[name]
         medians = experiment.measurement.secondary.get(name)
         return medians[1] if medians else None
