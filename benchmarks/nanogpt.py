@@ -1,9 +1,11 @@
-"""The target nanogpt: noise of its seeds, courses of many candidates, and what ending hopeless ones saves.
+"""The target nanogpt: noise of its seeds, courses of many candidates, what ending hopeless ones saves, a GPU.
 
     python benchmarks/nanogpt.py seeds [--runs 8] [--budget 10s]     several seeds of both starts
     python benchmarks/nanogpt.py curves [--budget 5s]                train candidates, write their courses
     python benchmarks/nanogpt.py kill                                replay the stopping rule on those
     python benchmarks/nanogpt.py steps                               virtual against measured time of steps
+    python benchmarks/nanogpt.py compiled                            compiled windows against plain ones
+    python benchmarks/nanogpt.py gpu [--dataset SHARDS]              this machine's start beside upstream's
 
 All but `kill` need torch: pip install 'optiloop[nanogpt]'.
 """
@@ -14,6 +16,7 @@ import argparse
 import itertools
 import json
 import re
+import subprocess
 import sys
 import tempfile
 import time
@@ -28,6 +31,7 @@ from typing import Any
 
 from optiloop.decide import hopeless
 from optiloop.model import Command, Direction, Level, Metric, Noise, Seconds
+from optiloop.targets import lay_out
 
 TARGET = Path(__file__).parents[1] / "targets" / "nanogpt"
 CURVES = Path(__file__).with_name("nanogpt_curves.json")
@@ -166,6 +170,56 @@ def steps() -> None:
             print(f"measured / virtual {done.cpu_seconds / virtual:.2f}", flush=True)
 
 
+# --- a GPU ------------------------------------------------------------------------------------------------
+
+UPSTREAM = {
+    "val_bpb": 0.9979,
+    "tokens_per_second": 1.665e6,
+    "mfu_percent": 39.80,
+    "peak_vram_mb": 45_060.0,
+    "num_steps": 953.0,
+    "num_params_M": 50.3,
+}
+"""What karpathy/autoresearch says of 300 s on one H100, with climbmix and its own split and tokenizer."""
+
+
+def gpu(dataset: Path | None, budget: str | None) -> None:
+    """Train once what a campaign would begin from here; print all of it, then upstream's figures beside."""
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder) / "nanogpt"
+        lay_out(TARGET, target)
+        more = ["--budget", budget] if budget else []
+        if dataset is not None:
+            sys.path.insert(0, str(TARGET))
+            prepare = import_module("prepare")
+            more += ["--dataset", str(prepare.prepare(dataset, prepare.default_cache(), vocabulary=8192))]
+        judge = [sys.executable, str(target / "judge.py")]
+        subprocess.run([*judge, "--start"], check=True)
+        done = subprocess.run([*judge, *more], check=True, stdout=subprocess.PIPE, text=True).stdout
+    print(done)
+    found = dict(re.findall(r"^METRIC (\w+)=(.*)", done, re.MULTILINE))
+    for name, theirs in UPSTREAM.items():
+        print(f"{name:<18}{float(found[name]):>14,.4f} here {theirs:>14,.4f} upstream, H100")
+
+
+def compiled() -> None:
+    """Print by how much compiled attention with windows differs from the plain one, going forward."""
+    sys.path.insert(0, str(TARGET))
+    modern: Any = import_module("modern")
+    torch: Any = import_module("torch")
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    modern.WINDOWS = True
+    layer, turn = modern.Attention(0).to(device), (modern.GPT(64).cosine, modern.GPT(64).sine)
+    turn = tuple(angles.to(device) for angles in turn)
+    torch.nn.init.normal_(layer.out.weight)
+    x = torch.randn(2, modern.SEQUENCE, modern.WIDTH, device=device)
+    with torch.no_grad():  # going back is for GPUs only
+        plain = layer(x, None, turn)
+        layer.seen = modern.blocks(modern.SEQUENCE, layer.window, device)
+        found = torch.compile(layer)(x, None, turn)
+    print(f"{device}: largest difference {(found - plain).abs().max():.2g} of {plain.abs().max():.2g}")
+
+
 # --- the stopping rule ------------------------------------------------------------------------------------
 
 METRIC = Metric("val_bpb", Command("judge", Seconds(1)), Direction.MINIMIZE, noise=Noise.COSTLY)
@@ -224,9 +278,10 @@ def kill() -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("part", choices=["seeds", "curves", "kill", "steps"])
+    parser.add_argument("part", choices=["seeds", "curves", "kill", "steps", "compiled", "gpu"])
     parser.add_argument("--runs", type=int, default=8)
     parser.add_argument("--budget")
+    parser.add_argument("--dataset", type=Path)
     chosen = parser.parse_args()
     begun = time.monotonic()
     if chosen.part == "seeds":
@@ -235,6 +290,10 @@ def main() -> None:
         record(chosen.budget or "5s")
     elif chosen.part == "steps":
         steps()
+    elif chosen.part == "compiled":
+        compiled()
+    elif chosen.part == "gpu":
+        gpu(chosen.dataset, chosen.budget)
     else:
         kill()
     print(f"{time.monotonic() - begun:.0f} s", file=sys.stderr)

@@ -18,7 +18,7 @@ def apply_to_checkout(target: Target) -> str:
     Raises UsageError where a file there is neither the baseline nor the champion: somebody's work.
     """
     workspace = campaign_workspace(target)
-    before, after = workspace.source_at(workspace.root_commit), workspace.source_at(workspace.head())
+    before, after = workspace.source_at(workspace.snapshot), workspace.source_at(workspace.head())
     changed = [path for path in after if before[path] != after[path]]
     for path in changed:
         here = (target.root / path).read_bytes().decode("utf-8", errors="replace")

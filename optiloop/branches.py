@@ -8,7 +8,7 @@ change that no longer finds its place is told.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from optiloop.diff import DiffError, moved
 from optiloop.errors import UsageError, WorkspaceError
@@ -60,11 +60,12 @@ def make_branches(engine: Engine, keeps: Sequence[tuple[int, Experiment]], prefi
     if workspace.place.private:
         raise UsageError(f"{engine.target.name} is in no git repository of yours; use --patch FILE")
     names = {one.id: f"{prefix}{number}" for number, one in keeps}
-    for name in names.values():
+    for name in (*names.values(), f"{prefix}start"):
         if workspace.has_branch(name):
             raise UsageError(f"branch {name} is there already; give another prefix, or delete it")
     start = workspace.user_head()
-    made = [Branch(0, keeps[0][1], "", start, texts=_at_head(engine, start))]
+    head = Branch(0, keeps[0][1], "", start, texts=_at_head(engine, start))
+    made = [head, *_started(engine, head, f"{prefix}start")]
     for number, one in keeps:
         branch = _placed(engine, Branch(number, one, names[one.id]), made)
         if branch.name:
@@ -79,6 +80,18 @@ def _at_head(engine: Engine, start: str) -> Texts:
         raise UsageError(
             f"your HEAD has not all of {', '.join(engine.target.editable)}: commit it ({error})"
         ) from None
+
+
+def _started(engine: Engine, head: Branch, name: str) -> Iterator[Branch]:
+    """The branch that lays the target's own start upon HEAD, where it chose one."""
+    workspace = engine.workspace
+    before, after = (workspace.source_at(commit) for commit in (workspace.snapshot, workspace.root_commit))
+    edits = {path: text for path, text in after.items() if text != before[path]}
+    if edits and head.texts == before:
+        message = f"{workspace.message(workspace.root_commit).strip()}\n"
+        yield replace(
+            head, name=name, commit=workspace.commit_on(name, head.commit, edits, message), texts=after
+        )
 
 
 def _placed(engine: Engine, branch: Branch, below: Sequence[Branch]) -> Branch:

@@ -129,6 +129,7 @@ class Engine:
             target.editable,
             produced=(produced,) if produced else (),
             held_out=(target.holdout.files or ()) if target.holdout else (),
+            start=self._start if target.start else None,
         )
         self.ledger = Ledger(place.home / "experiments.jsonl")
         self.state = State(place.home)
@@ -148,6 +149,7 @@ class Engine:
         self._history: History | None = None
         self._origin: Mapping[str, str] = {}
         self._diagnosed: tuple[str, str] = ("", "")
+        self._begun = ""
 
     @classmethod
     @contextmanager
@@ -446,6 +448,23 @@ class Engine:
             self.workspace.restore()
         return self._diagnosed[1]
 
+    def _start(self, folder: Path) -> str:
+        """Have the [start] command write what to begin from into a folder; the last line that it prints.
+
+        Raises TargetError where it fails.
+        """
+        assert self.target.start is not None
+        self.judge.phase = "choosing where to begin"
+        own = self.sandbox
+        if isinstance(own, Sandbox):
+            own = replace(own, own=(*own.own, *self.target.editable))
+        with private_folder(self.workspace.scratch) as private:
+            outcome = own.run(self.target.start, folder, private=private, tree=self.workspace.trees[1])
+        if not outcome.ok:
+            raise TargetError(f"{self.target.name}: its [start] command failed: {outcome.failure()}")
+        self._begun = last_line(plain(self._redact(outcome.stdout)))
+        return self._begun
+
     def own_check(self) -> str:
         """What the target's own check command says of it, for `optiloop check`; empty where it has none.
 
@@ -549,7 +568,7 @@ class Engine:
 
     def checkout_moved_on(self) -> bool:
         """Whether the checkout differs from what this campaign began with: no loss while its log is empty."""
-        root = self.workspace.source_at(self.workspace.root_commit)
+        root = self.workspace.source_at(self.workspace.snapshot)
         here = {path: _shown(self.target.root / path) for path in self.target.editable}
         return bool(self.workspace.checkout_differs()) or here != root
 
@@ -561,9 +580,10 @@ class Engine:
                 "put it back, or begin anew with --fresh"
             )
         here = {path: _shown(self.target.root / path) for path in self.target.editable}
-        root, head = self.workspace.root_commit, self.workspace.head()
+        begun = [f"{self.target.name}: {self._begun}"] if self._begun else []
+        root, head = self.workspace.snapshot, self.workspace.head()
         if here == self.workspace.source() or here == self.workspace.source_at(root):
-            return []
+            return begun
         return [
             f"note: {', '.join(here)} in your checkout is neither the baseline nor the champion; the loop "
             f"goes on from its own champion {head[:7]} (to begin from your file: --fresh)"

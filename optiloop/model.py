@@ -227,6 +227,7 @@ class Target:
     """What may be edited, how it is judged right, and how it is judged better.
 
     `root` is the target's folder; all paths in `editable` and `context` are relative to it, with `/`.
+    `start` is run once, when a campaign begins: what it writes to editable files is what that begins from.
     """
 
     name: str
@@ -239,6 +240,7 @@ class Target:
     holdout: Holdout | None = None
     diagnose: Command | None = None
     check: Command | None = None
+    start: Command | None = None
     context: tuple[str, ...] = ()
     policy: Policy = Policy()
     budget: Budget = Budget()

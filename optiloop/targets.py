@@ -356,6 +356,7 @@ def _from_toml(file: Path) -> Target:
         holdout=_holdout(top.table("holdout")),
         diagnose=_lone_command(top.table("diagnose")),
         check=_lone_command(top.table("check")),
+        start=_lone_command(top.table("start")),
         policy=_policy(top.table("policy")),
         budget=_budget(top.table("budget")),
         sandbox=_sandbox(top.table("sandbox")),
@@ -594,8 +595,9 @@ def _with_hidden_files(target: Target, file: Path) -> Target:
 
 def _only_named_by(command: Command, target: Target) -> Iterator[str]:
     """The target's files among a command's words that no other command speaks of."""
-    others = [*(gate.command for gate in target.gates), target.metric.command, target.diagnose, target.check]
-    said = " ".join(shown(other.line) for other in others if other is not None)
+    others = [gate.command for gate in target.gates]
+    others += [it for it in (target.diagnose, target.check, target.start) if it is not None]
+    said = " ".join(shown(other.line) for other in (*others, target.metric.command))
     for word in command.line.split() if isinstance(command.line, str) else command.line:
         path = PurePosixPath(word)
         named = re.search(rf"(?<!\w){re.escape(path.stem)}(?!\w)", said) if path.stem else True

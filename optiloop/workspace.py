@@ -14,12 +14,12 @@ import shutil
 import socket
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from optiloop.errors import WorkspaceError
+from optiloop.errors import TargetError, WorkspaceError
 from optiloop.files import Manifest, content_of, disk, facts_of, manifest, write_text
 from optiloop.git import Place, try_git
 from optiloop.ledger import sync_folder, write_atomically
@@ -50,9 +50,13 @@ class Workspace(Worktrees):
         *,
         produced: tuple[str, ...] = (),
         held_out: tuple[str, ...] = (),
+        start: Callable[[Path], str] | None = None,
     ) -> None:
         super().__init__(place, place.home, editable, produced=produced, held_out=held_out)
         self.branch = f"optiloop/{name}"
+        self.snapshot = ""
+        """As the checkout had the target at first; not `root_commit` where `start` chose another text."""
+        self._start = start
         self._ref = str(place.git_dir / "refs" / "heads" / "optiloop" / name)
         self._config = str(place.git_dir / "config")
         self._around = ((str(place.home), ".json"), (str(place.git_dir / "hooks"), ""))
@@ -65,7 +69,7 @@ class Workspace(Worktrees):
         with disk(self.place.home):
             self._own_folder()
             self._clear_locks()
-            self.root_commit = self._campaign() or self._begin()
+            self.root_commit, self.snapshot = self._campaign() or self._begin()
             if self._read_ref() is None:
                 self._git("update-ref", f"refs/heads/{self.branch}", self.root_commit)
             self._refuse_checked_out()
@@ -83,8 +87,9 @@ class Workspace(Worktrees):
                 )
 
     def begun(self) -> bool:
-        """Whether there is a campaign to read; sets `root_commit`. Changes nothing on disk."""
-        self.root_commit = (self._campaign() or "") if self.place.home.is_dir() else ""
+        """Whether there is a campaign to read; sets its two commits. Changes nothing on disk."""
+        found = self._campaign() if self.place.home.is_dir() else None
+        self.root_commit, self.snapshot = found or ("", "")
         return self.root_commit != "" and self._read_ref() is not None
 
     def archive(self) -> None:
@@ -125,13 +130,14 @@ class Workspace(Worktrees):
         self._git("init", "--quiet", "--bare", "--initial-branch=main", str(half), plain=True)
         half.rename(self.place.git_dir)
 
-    def _campaign(self) -> str | None:
-        """The commit this campaign began with, or None where there is no campaign yet."""
+    def _campaign(self) -> tuple[str, str] | None:
+        """`root_commit` and `snapshot`, or None where there is no campaign yet."""
         path = self.place.home / "campaign.json"
         if path.exists():
             try:
                 found = json.loads(path.read_text(encoding="utf-8"))
                 commit, prefix = str(found["commit"]), str(found["prefix"])
+                snapshot = str(found.get("snapshot", commit))
             except (ValueError, KeyError, TypeError):
                 raise WorkspaceError(f"{path}: not a campaign; begin anew with --fresh") from None
             if prefix != self.place.prefix:
@@ -139,7 +145,7 @@ class Workspace(Worktrees):
                     f"the target in {prefix or 'the root'} of this repository has the same name; "
                     "give one of them another name in target.toml"
                 )
-            return commit
+            return commit, snapshot
         if self._read_ref() is not None:
             raise WorkspaceError(
                 f"branch {self.branch} is there, but its log in {self.place.home} is gone; "
@@ -147,10 +153,38 @@ class Workspace(Worktrees):
             )
         return None
 
-    def _begin(self) -> str:
-        commit = self._snapshot()
-        write_atomically(self.place.home / "campaign.json", _campaign_json(commit, self.place.prefix))
-        return commit
+    def _begin(self) -> tuple[str, str]:
+        snapshot = self._snapshot()
+        commit = snapshot if self._start is None else self._started(snapshot, self._start)
+        begun = {"v": 1, "commit": commit, "snapshot": snapshot, "prefix": self.place.prefix}
+        write_atomically(self.place.home / "campaign.json", json.dumps(begun) + "\n")
+        return commit, snapshot
+
+    def _started(self, snapshot: str, start: Callable[[Path], str]) -> str:
+        """The snapshot with what `start` writes to editable files; itself where that is nothing.
+
+        No campaign is there before it has ended, so that a kill leaves none. Raises TargetError where it
+        changes any other file.
+        """
+        self._reset("trial", snapshot)
+        said = start(self.trial)
+        tree, own = self._trees["trial"], [self._full(path) for path in self.editable]
+        known, now = self._pristine.pop("trial"), manifest(self._trees["trial"])
+        if others := sorted(file for file in known.keys() - set(own) if now.get(file) != known[file]):
+            raise TargetError(
+                f"{self.branch}: the [start] command changes {', '.join(others[:3])}; "
+                f"it may write {', '.join(self.editable)} and new files only"
+            )
+        index = {"GIT_INDEX_FILE": str(self.scratch / "start.index")}
+        self._git("read-tree", snapshot, env=index)
+        literal = [f":(top,literal){path}" for path in own]
+        self._git("add", "--force", "--", *literal, env=index, work_tree=tree)
+        written = self._git("write-tree", env=index)
+        if written == self._git("rev-parse", f"{snapshot}^{{tree}}"):
+            return snapshot
+        return self._git(
+            "commit-tree", written, "-p", snapshot, "-m", f"{self.branch}: {said or 'the start'}"
+        )
 
     def _snapshot(self) -> str:
         """Commit the target as it lies in the checkout, unsaved changes and all, beside the user's branch."""
@@ -254,9 +288,9 @@ class Workspace(Worktrees):
         self._git("branch", "--no-track", "--", name, self.head())
 
     def patch(self) -> str:
-        """The change since the campaign began, as git writes it; empty where there is none."""
+        """The change from what the checkout had to the champion, as git writes it; empty for none."""
         # The plumbing command: a user's diff.noprefix or diff.external does not reach it.
-        return self._git("diff-tree", "-r", "-p", "--binary", self.root_commit, self.head(), strip=False)
+        return self._git("diff-tree", "-r", "-p", "--binary", self.snapshot, self.head(), strip=False)
 
     def checkout_differs(self) -> list[str]:
         """Files of the judge (all but editable and target.toml) that the checkout has otherwise."""
@@ -388,10 +422,6 @@ def _holder(path: Path) -> str:
         return f"process {holder['pid']} on {holder['host']} since {holder['since']}"
     except (OSError, ValueError, KeyError, TypeError):
         return f"see {path}"
-
-
-def _campaign_json(commit: str, prefix: str) -> str:
-    return json.dumps({"v": 1, "commit": commit, "prefix": prefix}) + "\n"
 
 
 def _counted(text: str) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import itertools
 import json
 import os
 import random
 import re
+import shutil
 import subprocess
 import sys
 from importlib import import_module
@@ -17,7 +19,9 @@ from pathlib import Path
 import pytest
 
 from optiloop import knobs
-from optiloop.targets import load_target
+from optiloop.loop import Engine
+from optiloop.targets import lay_out, load_target
+from optiloop.testing import ScriptedProposer
 
 TARGET = Path(__file__).parents[1] / "targets" / "nanogpt"
 
@@ -291,7 +295,7 @@ def test_a_window_hides_what_is_longer_ago(modern):
 
 @with_torch
 @pytest.mark.filterwarnings("ignore:flex_attention called without")
-def test_flexible_attention_is_the_same_windows(modern, monkeypatch):
+def test_flexible_attention_is_the_same_windows(modern):
     import torch
 
     torch.manual_seed(0)
@@ -301,8 +305,45 @@ def test_flexible_attention_is_the_same_windows(modern, monkeypatch):
     x = torch.randn(2, modern.SEQUENCE, modern.WIDTH)
     with torch.no_grad():  # going back is for GPUs only
         masked = layer(x, None, turn)
-        monkeypatch.setattr(modern, "COMPILE", True)
+        layer.seen = modern.blocks(modern.SEQUENCE, layer.window, x.device)
         assert torch.allclose(layer(x, None, turn), masked, atol=1e-5)
+
+
+SHUT_IN = """
+import subprocess, sys, sysconfig, tempfile, torch
+from pathlib import Path
+
+import judge
+import worker
+
+worker.warm()
+print("compiles in", torch._inductor.config.compile_threads)
+torch.zeros = lambda *shape, device: None
+worker.shut_in(str(Path("train.py").resolve()), "cuda")
+subprocess.run([sys.executable, "-c", "import ast"], check=True)
+header = Path(tempfile.gettempdir(), "a.c")
+header.write_text("#include <Python.h>")
+include = f"-I{sysconfig.get_path('include')}"
+if sys.argv[1]:
+    subprocess.run([sys.argv[1], "-fsyntax-only", include, str(header)], check=True)
+try:
+    Path(sys.argv[2]).read_text()
+except PermissionError:
+    print("closed")
+"""
+
+
+@with_torch
+@pytest.mark.slow
+def test_a_gpu_s_candidate_may_compile_and_read_nobody_s_files(tmp_path):
+    (tmp_path / "secret").write_text("text that is judged")
+    (tmp_path / "temporary").mkdir()
+    line = [sys.executable, "-B", "-c", SHUT_IN, shutil.which("cc") or "", tmp_path / "secret"]
+    environment = {**os.environ, "TMPDIR": str(tmp_path / "temporary")}
+    environment["PYTHONPATH"] = os.pathsep.join([str(TARGET), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(line, capture_output=True, text=True, cwd=TARGET, env=environment, timeout=100)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "compiles in 1\nclosed\n"
 
 
 # --- runs that are ended early --------------------------------------------------------------------------
@@ -458,6 +499,40 @@ def test_the_starting_point_of_a_profile_is_laid_out(profiles):
     assert laid["DEPTH"] * laid["HEADS"] * laid["HEAD_SIZE"] == 8 * 512
     assert laid["BATCH"] * laid["ACCUMULATE"] * laid["SEQUENCE"] == 2**19
     compile(laid_out, "train.py", "exec")
+
+
+def test_the_train_py_that_ships_is_known(profiles):
+    shipped = (TARGET / "train.py").read_bytes()
+    assert hashlib.sha256(shipped).hexdigest() == profiles.SHIPPED, "write the new digest into profiles.py"
+
+
+@with_torch
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("profile", "own", "said"),
+    [
+        ("consumer", "", "nanogpt: begins from modern.py (profile consumer)"),
+        (
+            "consumer",
+            "# mine\n",
+            "nanogpt: begins from your own train.py, not from modern.py (profile consumer)",
+        ),
+        ("cpu", "", None),
+    ],
+)
+def test_a_campaign_begins_from_its_profile_s_start(tmp_path, monkeypatch, profile, own, said):
+    folder = tmp_path / "nanogpt"
+    lay_out(TARGET, folder)
+    with (folder / "train.py").open("a") as file:
+        file.write(own)
+    lies = (folder / "train.py").read_text()
+    monkeypatch.setenv("NANOGPT_PROFILE", profile)
+    with Engine.opened(load_target(folder), ScriptedProposer()) as engine:
+        assert engine.notes() == ([said] if said else [])
+        begun = engine.workspace.source()["train.py"]
+    assert (begun != lies) == (profile == "consumer" and not own)
+    assert ("class Muon" in begun) == (begun != lies)
+    assert (folder / "train.py").read_text() == lies
 
 
 @pytest.mark.skipif(find_spec("torch") is not None, reason="torch is here")

@@ -467,6 +467,23 @@ def test_a_maximised_metric_says_that_higher_is_better() -> None:
     assert "higher is better" in html(replace(SMALL, metric=replace(METRIC, direction=Direction.MAXIMIZE)))
 
 
+def test_a_discard_after_one_run_has_its_number_in_upstream_s_table() -> None:
+    screen = Sample({METRIC.name: 1200.0, "peak_mb": 512.0}, 1, 1)
+    one = experiment(1, Status.DISCARD, hypothesis="try", measurement=Measurement((), screen=screen))
+    assert results_tsv(campaign(one)).splitlines()[-1] == "\t1200.000000\t0.5\tdiscard\ttry"
+
+
+def test_what_ending_hopeless_runs_saved_is_told() -> None:
+    course = ((0.25, 9.0), (0.3, 8.0))
+    ended = experiment(1, Status.DISCARD, measurement=Measurement((), screen=Sample({}, 0.25, 0.2, course)))
+    whole = experiment(
+        2, Status.DISCARD, measurement=Measurement((), screen=Sample({METRIC.name: 2}, 0.5, 0.5))
+    )
+    for form in (markdown, html, plain):
+        assert "1 hopeless run, about 0.75 s saved" in form(campaign(ended, whole))
+        assert "hopeless" not in form(campaign(whole))
+
+
 # --- golden files ------------------------------------------------------------------------------------
 
 FORMATS = {

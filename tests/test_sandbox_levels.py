@@ -552,6 +552,12 @@ def test_a_path_that_is_not_there_is_told_before_anything_runs(tmp_path: Path) -
         cycle(folder, "process")
 
 
+def test_a_pattern_names_what_is_there(tmp_path: Path) -> None:
+    more = f'[sandbox]\nwritable = ["/dev/ful*", "{tmp_path}/none*"]\n'
+    folder = write_toy_target(tmp_path / "toy", more=more)
+    assert Sandbox.of(load_target(folder), "bwrap").writable == (Path("/dev/full"),)
+
+
 def test_candidates_do_not_see_log_repository_or_home(tmp_path: Path) -> None:
     need("bwrap")
     folder = write_toy_target(tmp_path / "toy")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from optiloop.decide import effect_of, gain_of
@@ -153,6 +153,24 @@ class Campaign:
         return self.statuses[Status.DUPLICATE] + told
 
     @property
+    def hopeless(self) -> Sequence[Experiment]:
+        """Those whose first run was ended early, because its course was hopeless."""
+        return [
+            one
+            for one in self.experiments
+            if one.measurement
+            and (screen := one.measurement.screen)
+            and self.metric.name not in screen.values
+        ]
+
+    @property
+    def saved_seconds(self) -> float:
+        """What ending them saved: a run of the baseline less what each took."""
+        whole = self.baseline.seconds if self.baseline else 0.0
+        screens = (one.measurement.screen for one in self.hopeless if one.measurement)
+        return math.fsum(max(0.0, whole - screen.seconds) for screen in screens if screen)
+
+    @property
     def cost(self) -> Cost:
         return sum((experiment.cost for experiment in self.experiments), Cost())
 
@@ -204,5 +222,8 @@ class Campaign:
         known = [value for value in values if value is not None]
         if known:
             return statistics.median(known)
+        screen = experiment.measurement.screen
+        if screen is not None and name in screen.values:
+            return screen.values[name]
         medians = experiment.measurement.secondary.get(name)
         return medians[1] if medians else None

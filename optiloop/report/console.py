@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from optiloop.model import Status
 from optiloop.report.campaign import Campaign
-from optiloop.report.summary import again, asked, improvement, left_to_try, rechecked
+from optiloop.report.summary import again, asked, ended_early, improvement, left_to_try, rechecked
 from optiloop.report.words import count, duration, gained, money, one_line, quantity, shortened
 
 if TYPE_CHECKING:
@@ -78,6 +78,7 @@ def _headline(campaign: Campaign) -> Table:
             "spent",
             f"{duration(campaign.seconds)}, {money(campaign.cost.usd)}, {campaign.cost.tokens:,} tokens",
         ),
+        *([("ended early", said)] if (said := ended_early(campaign)) else []),
         ("sandbox", campaign.sandbox),
         *([("left to try", said)] if (said := left_to_try(campaign)) else []),
         *([("hold-out", said)] if (said := asked(campaign)) else []),

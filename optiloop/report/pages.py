@@ -17,7 +17,16 @@ from optiloop.model import Experiment, Status
 from optiloop.report import chart as picture
 from optiloop.report import words
 from optiloop.report.campaign import Campaign
-from optiloop.report.summary import again, asked, better, improvement, left_to_try, proof, rechecked
+from optiloop.report.summary import (
+    again,
+    asked,
+    better,
+    ended_early,
+    improvement,
+    left_to_try,
+    proof,
+    rechecked,
+)
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -108,6 +117,7 @@ def _view(campaign: Campaign) -> dict[str, object]:
         "rechecked": rechecked(campaign),
         "left_to_try": left_to_try(campaign),
         "asked": asked(campaign),
+        "ended_early": ended_early(campaign),
         "proof": proof(campaign),
         "champion_diff": diff_lines(campaign.diff[:DIFF_CHARACTERS]),
         "champion_diff_text": campaign.diff[:DIFF_CHARACTERS],

@@ -6,7 +6,7 @@ import math
 
 from optiloop.model import Compare, Experiment
 from optiloop.report.campaign import Campaign
-from optiloop.report.words import bounds, count, effect, ratio
+from optiloop.report.words import bounds, count, duration, effect, ratio
 
 MOST_SHARES = 3
 
@@ -41,6 +41,7 @@ def status(campaign: Campaign) -> dict[str, object]:
             "taken_back": len(campaign.taken_back),
         },
         "duplicates_avoided": campaign.duplicates_avoided,
+        "ended_early": {"runs": len(campaign.hopeless), "saved_s": campaign.saved_seconds},
         "cost": {"usd": cost.usd, "tokens": cost.tokens},
         "seconds": campaign.seconds,
         "exhausted": {
@@ -101,6 +102,13 @@ def rechecked(campaign: Campaign) -> str:
     if campaign.taken_back:
         said.append(f"{len(campaign.taken_back)} taken back")
     return ", ".join(said)
+
+
+def ended_early(campaign: Campaign) -> str:
+    """Say how many runs were ended because they were hopeless, and what that saved; empty for none."""
+    if not campaign.hopeless:
+        return ""
+    return f"{count(len(campaign.hopeless), 'hopeless run')}, about {duration(campaign.saved_seconds)} saved"
 
 
 def left_to_try(campaign: Campaign) -> str:

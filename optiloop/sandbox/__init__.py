@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from glob import glob
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
@@ -273,11 +274,17 @@ def _is_inside(path: str) -> bool:
 
 
 def _there(target: Target, key: str, paths: tuple[str, ...]) -> tuple[Path, ...]:
-    """A target's paths as absolute ones. One that begins with a variable that is not set is left out."""
-    named = [(given, os.path.expanduser(os.path.expandvars(given))) for given in paths]
-    named = [(given, path) for given, path in named if path and not path.startswith("$")]
-    found = tuple(target.root / path for _, path in named)
-    for path, (given, _) in zip(found, named, strict=True):
-        if not path.exists():
-            raise TargetError(f"{target.name}: [sandbox] {key}: {given!r} is not there")
-    return found
+    """A target's paths as absolute ones.
+
+    Left out is one that begins with a variable that is not set, and a pattern that nothing is named by.
+    """
+    found: list[Path] = []
+    for given in paths:
+        path = os.path.expanduser(os.path.expandvars(given))
+        if "*" in path:
+            found += map(Path, sorted(glob(str(target.root / path))))
+        elif path and not path.startswith("$"):
+            found.append(target.root / path)
+            if not found[-1].exists():
+                raise TargetError(f"{target.name}: [sandbox] {key}: {given!r} is not there")
+    return tuple(found)

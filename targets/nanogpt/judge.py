@@ -7,13 +7,14 @@ The number is `val_bpb`: the bits that the trained model needs for a byte of the
 better. The candidate's code runs in workers, and the one that trains holds the training text only. On a CPU
 the clock is virtual (`clock.py`); wall seconds are counted here. Probabilities are computed here, from the
 logits that a fresh worker answers. Another worker is asked again with other words after a place, which must
-change nothing before it. `--check` is a run of a few steps; `--start` lays the profile's starting point out
-as train.py.
+change nothing before it. `--check` is a run of a few steps; `--start` lays the profile's starting point over
+the train.py that ships.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import math
 import os
@@ -24,6 +25,7 @@ import signal
 import socket
 import struct
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -72,6 +74,9 @@ def fail(reason: str) -> NoReturn:
 if missing := [name for name in NEEDS if find_spec(name) is None]:
     fail(f"{', '.join(missing)} not installed; the target nanogpt needs: pip install 'optiloop[nanogpt]'")
 os.environ.update(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1")  # no thread survives a fork
+os.environ.update(
+    TORCHINDUCTOR_COMPILE_THREADS="1", TRITON_CACHE_DIR=tempfile.gettempdir()
+)  # torch reads these once
 
 import numpy as np  # noqa: E402  these come with the extra
 import numpy.typing as npt  # noqa: E402
@@ -80,6 +85,7 @@ from clock import FLOP_S, charged  # noqa: E402
 from prepare import Data, DataError, Tokens, read_data  # noqa: E402
 from profiles import (  # noqa: E402
     PROFILES,
+    SHIPPED,
     VARIABLE,
     Budget,
     Machine,
@@ -363,7 +369,7 @@ def measure(
     }
     print("---")
     for name, value in summary.items():
-        print(f"{name + ':':<18}{value:.{0 if name in WHOLE else 6}f}")
+        print(f"{name + ':':<17} {value:.{0 if name in WHOLE else 6}f}")
     print(
         f"profile:          {profile.name}, {budget.amount:g} {budget.kind}, {machine.name or machine.device}"
     )
@@ -397,7 +403,7 @@ def secondary(trained: Trained, machine: Machine) -> dict[str, float]:
         "num_steps": numbers["steps"],
         "num_params_M": numbers["parameters"] / 1e6,
         "depth": numbers["depth"],
-        "peak_mb": peak_mb(),
+        "peak_mb": max(peak_mb(), numbers["vram_mb"]),
         "tokens_per_second": numbers["tokens"] / seconds,
         "cpu_seconds": trained.cpu_seconds,
     }
@@ -416,6 +422,17 @@ def start_of(profile: Profile) -> str:
     return knobs.replace_all(source, {found[name]: value for name, value in profile.constants.items()})
 
 
+def lay_start(file: Path, profile: Profile) -> None:
+    """Write the profile's starting point over the one that ships, and say so. What is the user's stays."""
+    if profile.start == file.name:
+        return
+    if hashlib.sha256(file.read_bytes()).hexdigest() != SHIPPED:
+        print(f"begins from your own {file.name}, not from {profile.start} (profile {profile.name})")
+        return
+    file.write_text(start_of(profile), encoding="utf-8")
+    print(f"begins from {profile.start} (profile {profile.name})")
+
+
 def options() -> argparse.ArgumentParser:
     """What the judge and the hold-out may be told."""
     parser = argparse.ArgumentParser()
@@ -431,9 +448,13 @@ def bench(count: int, chosen: argparse.Namespace) -> Iterator[Bench]:
     """All that a judgement needs: so many workers, then the data. Ends the program where it is not whole."""
     machine = machine_here()
     profile = chosen.profile or profile_for(machine)
+    budget = chosen.budget or profile.budget
+    if budget.kind == "virtual" and machine.device != "cpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""  # virtual seconds are those of a CPU
+        machine = Machine()
     crew = Crew(count, machine.device, profile.patience_s)  # before the corpus is read
     try:
-        yield Bench(crew, read_data(chosen.dataset), profile, chosen.budget or profile.budget, machine)
+        yield Bench(crew, read_data(chosen.dataset), profile, budget, machine)
     except DataError as error:
         fail(str(error))
     finally:
@@ -460,9 +481,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     chosen = parser.parse_args(arguments)
     candidate = chosen.train.resolve()
     if chosen.start:
-        profile = chosen.profile or profile_for(machine_here())
-        candidate.write_text(start_of(profile), encoding="utf-8")
-        print(f"{candidate.name}: {profile.start} for {profile.name}")
+        lay_start(candidate, chosen.profile or profile_for(machine_here()))
         return
     with bench(RUN, chosen) as found:
         if chosen.check:

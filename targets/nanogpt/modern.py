@@ -1,14 +1,17 @@
-"""The other starting point: what small models have learnt since GPT-2. Copy it over train.py to begin there.
+"""A small GPT with what has been learnt since GPT-2, and how it is trained: the start where there is a GPU.
+
+`build_model` makes the network, `train` teaches it until the clock has run out. The judge calls both: it owns
+the data, the clock and the number. What comes later in the text the network must not use.
 
 Each idea with where it comes from: RMSNorm (Zhang and Sennrich 2019), rotary places (Su et al. 2021), normed
-queries and keys (Henry et al. 2020), squared ReLU (So et al. 2021), values mixed with an embedding of the
-token (Zhou et al. 2024), windows of half the context in three of four layers (Child et al. 2019), capped
-logits (Gemma Team 2024), outputs that begin at zero, Muon for matrices (Jordan et al. 2024) with AdamW for
-the rest, and a linear warm-down. On CUDA products are in bfloat16; attention is PyTorch's, which is Flash
-where that fits, and FlexAttention for compiled windows.
+queries and keys (Henry et al. 2020), squared ReLU (So et al. 2021), gates by which each layer goes on from a
+share of the embedding (Jordan et al., modded-nanogpt, 2024), values mixed with an embedding of the token
+(Zhou et al. 2024), windows of half the context in three of four layers (Child et al. 2019), capped logits
+(Gemma Team 2024), outputs that begin at zero (Zhang et al. 2019, Fixup), Muon for matrices (Jordan et al.
+2024) with AdamW for the rest, and a linear warm-down (Hägele et al. 2024). On CUDA products are in bfloat16;
+attention is PyTorch's, which is Flash where that fits, and FlexAttention for compiled windows.
 """
 
-import functools
 import math
 
 import torch
@@ -52,6 +55,7 @@ class Attention(nn.Module):
         nn.init.uniform_(self.qkv.weight, -math.sqrt(3 / WIDTH), math.sqrt(3 / WIDTH))
         nn.init.zeros_(self.out.weight)
         self.share = nn.Parameter(torch.zeros(1))
+        self.seen: BlockMask | None = None  # set where training is compiled
 
     def forward(self, x: Tensor, values: Tensor | None, turn: tuple[Tensor, Tensor]) -> Tensor:
         batch, length, _ = x.shape
@@ -62,16 +66,15 @@ class Attention(nn.Module):
         q, k, v = (heads.transpose(1, 2) for heads in (q, k, v))
         if self.window >= length:
             mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True)
-        elif COMPILE and self.training:
-            mixed = flex_attention(q, k, v, block_mask=blocks(length, self.window, str(x.device)))
+        elif self.seen is not None:  # compiled, it may misread values that are a view
+            mixed = flex_attention(q, k, v.contiguous(), block_mask=self.seen)
         else:
             ago = torch.arange(length, device=x.device)[:, None] - torch.arange(length, device=x.device)
             mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=(ago >= 0) & (ago < self.window))
         return self.out(mixed.transpose(1, 2).reshape(batch, length, WIDTH))
 
 
-@functools.cache
-def blocks(length: int, window: int, device: str) -> BlockMask:
+def blocks(length: int, window: int, device: torch.device) -> BlockMask:
     """Which places a place attends to: itself and those before it, less than a window ago."""
 
     def seen(batch: Tensor, head: Tensor, to: Tensor, at: Tensor) -> Tensor:
@@ -195,6 +198,9 @@ def train(model, data, clock) -> None:
     groups = [group for optimizer in both for group in optimizer.param_groups]
     rates = [group["lr"] for group in groups]
     model.train()
+    if COMPILE:
+        for block in model.blocks:
+            block.attention.seen = blocks(SEQUENCE, block.attention.window, model.head.weight.device)
     predict = torch.compile(model, dynamic=False) if COMPILE else model
     for progress in clock:
         for group, full in zip(groups, rates, strict=True):

@@ -368,7 +368,9 @@ def main() -> None:
             source = fetched(chosen.dataset, chosen.cache) if remote else Path(chosen.dataset)
             folder = prepare(source, chosen.cache, vocabulary=chosen.vocabulary)
             tell(read_data(folder))
-            print(f"in target.toml, at the end of each of its three commands: --dataset {folder}")
+            print(
+                f"in target.toml, at the end of the commands of gate, metric and hold-out: --dataset {folder}"
+            )
             print(f'and under [sandbox]: read_only = ["{folder}"]')
     except DataError as error:
         raise SystemExit(f"error: {error}") from None

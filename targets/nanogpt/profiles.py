@@ -1,7 +1,8 @@
 """Profiles: what is trained and for how long, by the machine that trains it. Protected.
 
 `cpu` counts virtual time (`clock.py`). The others count time by the judge's clock, and begin with `modern.py`
-and its constants set as here: `python judge.py --start` lays that out as train.py.
+and its constants set as here: a campaign begins from that (`[start]` in target.toml), and so does
+`python judge.py --start` by hand. A train.py that is not the one that ships any more is left alone.
 """
 
 from __future__ import annotations
@@ -44,6 +45,9 @@ class Profile:
     patience_s: float = 120.0
     constants: Mapping[str, int | float | bool] = field(default_factory=dict)
 
+
+SHIPPED = "4b0134abd87ce6afd735eb26b357427f23e732aea8c160e2ea2674c92e803a05"
+"""SHA-256 of the train.py that ships, by which it is known that nobody has changed it."""
 
 _CONSUMER = {
     "WINDOWS": True,
