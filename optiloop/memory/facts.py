@@ -152,8 +152,9 @@ _VALUE = re.compile(
     rf"|(?<![\w-])(?P<flag>--?[A-Za-z][\w-]*)[= ])[ \t]*(?P<value>{_LITERAL})(?=[ \t]*(?:[,;)\]}}#\n]|$))",
     re.MULTILINE,
 )
-_LIKELY = re.compile(r"[=:][ \t]*[-+\d.\"'TFNtfn]|-[A-Za-z]")
+_LIKELY = re.compile(r"[=:][ \t]*(?:[-+.\d\"']|[Tt]rue|[Ff]alse|None|null)|-[A-Za-z]")
 """What each line has that _VALUE finds something in."""
+_WENT, _CAME = re.compile(r"\n-(?!-- )(.*)"), re.compile(r"\n\+(?!\+\+ )(.*)")
 _COMMENT_OR_TEXT = re.compile(r"\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*'|#[^\n]*|//[^\n]*")
 _TOKEN = re.compile(
     r"(?P<call>[A-Za-z_]\w*)(?=\()|\.(?P<attr>[A-Za-z_]\w*)|@(?P<deco>[A-Za-z_][\w.]*)"
@@ -165,17 +166,15 @@ _TOKEN = re.compile(
 
 def _sides(diff: str) -> tuple[list[str], list[str]]:
     """The lines that went and those that came, without their marks."""
-    lines = diff.split("\n")
-    went = [line[1:] for line in lines if line[:1] == "-" and line[:4] != "--- "]
-    return went, [line[1:] for line in lines if line[:1] == "+" and line[:4] != "+++ "]
+    text = f"\n{diff}"
+    return _WENT.findall(text), _CAME.findall(text)
 
 
 def _values(lines: Sequence[str]) -> Mapping[str, list[str]]:
     likely = list(filter(_LIKELY.search, lines))  # half the time, as few lines are
     found: dict[str, list[str]] = {}
-    for match in _VALUE.finditer("\n".join(likely)) if likely else ():
-        name = match["name"] or match["flag"].lstrip("-")
-        found.setdefault(name, []).append(match["value"].strip("\"'"))
+    for name, flag, value in _VALUE.findall("\n".join(likely)) if likely else ():
+        found.setdefault(name or flag.lstrip("-"), []).append(value.strip("\"'"))
     return found
 
 
