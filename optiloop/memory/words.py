@@ -15,9 +15,9 @@ SMALL = frozenset(
 """Words that say nothing of what was tried."""
 
 
-def words_of(text: str) -> str:
-    """The words of a text with blanks between, each in all its forms."""
-    return " ".join(map(_joined, _WORD.findall(text)))
+def words_of(text: str, *names: str) -> str:
+    """The words of a text and of names, which come again and again, each in all its forms."""
+    return " ".join([*map(_joined, _WORD.findall(text)), *map(_named, names)])
 
 
 def terms_of(text: str) -> tuple[str, ...]:
@@ -38,6 +38,11 @@ def forms_of(word: str) -> tuple[str, ...]:
 @lru_cache(maxsize=65536)
 def _joined(word: str) -> str:
     return " ".join(forms_of(word))
+
+
+@lru_cache(maxsize=4096)
+def _named(name: str) -> str:
+    return words_of(name)
 
 
 def _stem(word: str) -> str:
