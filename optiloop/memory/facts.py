@@ -153,7 +153,7 @@ _VALUE = re.compile(
     re.MULTILINE,
 )
 _LIKELY = re.compile(r"[=:][ \t]*(?:[-+.\d\"']|[Tt]rue|[Ff]alse|None|null)|-[A-Za-z]")
-"""What each line has that _VALUE finds something in."""
+"""What a line has that _VALUE finds something in."""
 _WENT, _CAME = re.compile(r"\n-(?!-- )(.*)"), re.compile(r"\n\+(?!\+\+ )(.*)")
 _COMMENT_OR_TEXT = re.compile(r"\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*'|#[^\n]*|//[^\n]*")
 _TOKEN = re.compile(
@@ -170,12 +170,18 @@ def _sides(diff: str) -> tuple[list[str], list[str]]:
     return _WENT.findall(text), _CAME.findall(text)
 
 
-def _values(lines: Sequence[str]) -> Mapping[str, list[str]]:
-    likely = list(filter(_LIKELY.search, lines))  # half the time, as few lines are
+def _values(lines: Iterable[str]) -> Mapping[str, list[str]]:
     found: dict[str, list[str]] = {}
-    for name, flag, value in _VALUE.findall("\n".join(likely)) if likely else ():
-        found.setdefault(name or flag.lstrip("-"), []).append(value.strip("\"'"))
+    for line in filter(_LIKELY.search, lines):  # half the time, as few lines are
+        for name, value in _values_in(line):
+            found.setdefault(name, []).append(value)
     return found
+
+
+@lru_cache(maxsize=8192)
+def _values_in(line: str) -> Sequence[tuple[str, str]]:
+    """Names and values of one line; a campaign takes the same lines out again and again."""
+    return [(name or flag.lstrip("-"), value.strip("\"'")) for name, flag, value in _VALUE.findall(line)]
 
 
 def _knobs(before: Mapping[str, list[str]], after: Mapping[str, list[str]]) -> Iterator[Knob]:
