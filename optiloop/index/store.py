@@ -324,9 +324,10 @@ class Index:
 
     def _keep(self, run: Run) -> None:
         """From the next run on, what a keep set is in force, and what it took back is not."""
-        self._flush()
         for knob in run.facts.knobs:
             self._set(self._name("knob", knob.name), knob.after, first=run.seq + 1, known=run.seq)
+        if run.taken:
+            self._flush()  # the keep may be among what is pending
         for keep in run.taken:
             known = "SELECT seq, at, id FROM run WHERE status = 'keep' AND id = ?"
             for seq, *place in self.connection.execute(known, (keep,)).fetchall():
