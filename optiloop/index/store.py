@@ -306,10 +306,10 @@ class Index:
             fact.append((nid, run.seq, str(knob.way), knob.before, knob.after, *told))
             self._observe(nid, knob.before, run.seq)
         self._pending["run"].append(_run_row(run, at))
-        named = [name for name, _ in facts.entities] + [knob.name for knob in facts.knobs]
-        named += [place.rpartition("::")[2] for place in facts.places]
-        spoken = words_of(run.hypothesis, run.reason, run.family, *named)
-        self._pending["words"].append((run.seq, spoken))
+        spoken = [run.hypothesis, run.reason, run.family, *[name for name, _ in facts.entities]]
+        spoken += [knob.name for knob in facts.knobs]
+        spoken += [place.rpartition("::")[2] for place in facts.places]
+        self._pending["words"].append((run.seq, words_of(" ".join(spoken))))
         if run.kept:
             self._keep(run)
 
