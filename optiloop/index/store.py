@@ -404,9 +404,11 @@ def _other_schema(line: bytes) -> str:
 
 
 def _run_row(run: Run, at: int) -> tuple[Any, ...]:
-    status, told = str(run.status), (run.verdict, None, run.effect, run.gain, run.error, run.by_ratio)
-    levels, words = (run.champion, run.value), (run.family, run.origin, run.hypothesis, run.reason, run.gist)
-    return (run.seq, run.id, at, run.time, status, *told, *levels, *words, run.facts.isolated)
+    return (
+        run.seq, run.id, at, run.time, str(run.status), run.verdict, None, run.effect, run.gain, run.error,
+        run.by_ratio, run.champion, run.value, run.family, run.origin, run.hypothesis, run.reason, run.gist,
+        run.facts.isolated,
+    )  # fmt: skip
 
 
 def size_of(log: Path) -> int:

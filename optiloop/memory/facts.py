@@ -220,8 +220,8 @@ def _entities(
 ) -> tuple[tuple[str, Way], ...]:
     found: dict[str, Way] = {}
     for knob in knobs:
-        named = aliases.get(knob.name.lower(), entity_of(knob.name))
-        found[named] = knob.way if found.get(named, knob.way) == knob.way else Way.CHANGE
+        named, way = aliases.get(knob.name.lower(), entity_of(knob.name)), knob.way
+        found[named] = way if found.get(named, way) is way else Way.CHANGE
     if not found:
         for place in places:
             path, _, function = place.partition("::")

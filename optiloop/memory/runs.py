@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import sub, truediv
 from typing import Any
 
 from msgspec import Struct, convert
@@ -214,7 +215,7 @@ def _error(
 ) -> float | None:
     """The gain's standard error: from two pairs or more, else from the interval; None where nothing tells."""
     if len(old) > 1 and (not ratio or min(min(old), min(new)) > 0):
-        gains = [math.log(a / b) if ratio else a - b for a, b in zip(old, new, strict=True)]
+        gains = list(map(math.log, map(truediv, old, new)) if ratio else map(sub, old, new))
         size, mean = len(gains), sum(gains) / len(gains)
         return math.dist(gains, [mean] * size) / math.sqrt((size - 1) * size)
     low, high = (interval.low, interval.high) if interval else (None, None)
