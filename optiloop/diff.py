@@ -18,7 +18,7 @@ MOST_PLACES = 8
 """Names of functions behind one `@@`, and of one diff."""
 
 _NO_NEWLINE = "\\ No newline at end of file"
-_HEADER = re.compile(r"^(?:--- .*\n\+\+\+ b/(.*)|@@ -[\d,]+ \+[\d,]+ @@ ?(.*))$", re.MULTILINE)
+_HEADER = re.compile(r"\n(--- .*\n\+\+\+ b/|@@ -[\d,]+ \+[\d,]+ @@ ?)(.*)")
 _HUNK = re.compile(r"@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@(?: (.+))?")
 
 
@@ -99,11 +99,12 @@ def places_of(diff: str) -> tuple[str, ...]:
     """
     found: dict[str, None] = {}
     path = ""
-    for header in _HEADER.finditer(diff):
-        if header[1] is not None:
-            path = header[1]
+    for mark, rest in _HEADER.findall(f"\n{diff}"):
+        if mark[0] == "-":
+            path = rest
         elif path:
-            found.update(dict.fromkeys(f"{path}::{name}" if name else path for name in header[2].split(", ")))
+            for name in rest.split(", "):
+                found[f"{path}::{name}" if name else path] = None
     return tuple(found)[:MOST_PLACES]
 
 

@@ -16,14 +16,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from optiloop.errors import LedgerError, UsageError
 from optiloop.memory.runs import Line, Run, line_in, line_of, read_run
 from optiloop.memory.words import words_of
 from optiloop.record import VERSION, digest
 
-SCHEMA_VERSION = f"3.{VERSION}"
+SCHEMA_VERSION = f"4.{VERSION}"
 """Of the tables and of what is read from a line: another one means that all is read again."""
 
 WAIT_SECONDS = 30.0
@@ -128,11 +128,10 @@ def rebuilt(log: Path) -> Index:
     return opened(log)
 
 
-@dataclass(frozen=True)
-class _Position:
+class _Position(NamedTuple):
     """How far the log was read: lines, bytes, where the last line began, and its digest."""
 
-    count: int = 0
+    lines: int = 0
     offset: int = 0
     start: int = 0
     digest: str = ""
@@ -218,7 +217,7 @@ class Index:
             return None
         file.seek(known.start)
         last = file.read(known.offset - known.start)
-        whole = not known.count or (last.endswith(b"\n") and digest(last[:-1]) == known.digest)
+        whole = not known.lines or (last.endswith(b"\n") and digest(last[:-1]) == known.digest)
         return known.offset if whole else None
 
     def _position(self) -> _Position | None:
@@ -238,7 +237,7 @@ class Index:
         self._remember(_Position())
 
     def _remember(self, position: _Position) -> None:
-        values = {"version": SCHEMA_VERSION, **vars(position)}
+        values = {"version": SCHEMA_VERSION, **position._asdict()}
         self.connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", values.items())
 
     def _ingest(self, file: BinaryIO) -> None:
@@ -264,10 +263,10 @@ class Index:
             raise self._broken(before, str(error)) from None
         if found.previous != before.digest:
             raise self._broken(before, "the hash chain breaks here: this line or the one before was changed")
-        return read_run(found, before.count + 1)
+        return read_run(found, before.lines + 1)
 
     def _broken(self, before: _Position, reason: str) -> LedgerError:
-        return LedgerError(f"{self.log}:{before.count + 1}: {reason}; restore the line from a backup")
+        return LedgerError(f"{self.log}:{before.lines + 1}: {reason}; restore the line from a backup")
 
     def _flush(self) -> None:
         self._pending["fact"].sort(key=itemgetter(0, 1))  # as the table is: a third faster
@@ -307,9 +306,10 @@ class Index:
             fact.append((nid, run.seq, str(knob.way), knob.before, knob.after, *told))
             self._observe(nid, knob.before, run.seq)
         self._pending["run"].append(_run_row(run, at))
-        spoken = (run.hypothesis, run.reason, run.family, *(name for name, _ in facts.entities))
-        named = (*(knob.name for knob in facts.knobs), *(place.rpartition("::")[2] for place in facts.places))
-        self._pending["words"].append((run.seq, words_of(" ".join((*spoken, *named)))))
+        spoken = [run.hypothesis, run.reason, run.family, *[name for name, _ in facts.entities]]
+        spoken += [knob.name for knob in facts.knobs]
+        spoken += [place.rpartition("::")[2] for place in facts.places]
+        self._pending["words"].append((run.seq, words_of(" ".join(spoken))))
         if run.kept:
             self._keep(run)
 
@@ -324,9 +324,10 @@ class Index:
 
     def _keep(self, run: Run) -> None:
         """From the next run on, what a keep set is in force, and what it took back is not."""
-        self._flush()
         for knob in run.facts.knobs:
             self._set(self._name("knob", knob.name), knob.after, first=run.seq + 1, known=run.seq)
+        if run.taken:
+            self._flush()  # the keep may be among what is pending
         for keep in run.taken:
             known = "SELECT seq, at, id FROM run WHERE status = 'keep' AND id = ?"
             for seq, *place in self.connection.execute(known, (keep,)).fetchall():
@@ -376,15 +377,23 @@ def _lines(file: BinaryIO, offset: int) -> Iterator[tuple[int, bytes]]:
 
 def _read(line: bytes) -> Line:
     """What a line says. Raises ValueError where it is no experiment of this schema."""
-    if b"\\ud" in line:  # half of a pair is no text to SQLite
-        line = json.dumps(json.loads(line), ensure_ascii=False).encode("utf-8", "replace")
     try:
-        found = line_of(line)
+        found = _decoded(line)
     except ValueError as error:
         raise ValueError(_other_schema(line) or str(error)) from None
     if found.v != VERSION:
         raise ValueError(_other_schema(line))
     return found
+
+
+def _decoded(line: bytes) -> Line:
+    try:
+        return line_of(line)
+    except ValueError:
+        if b"\\ud" not in line:
+            raise
+    # Half of a pair of surrogates is JSON, and no text to SQLite.
+    return line_of(json.dumps(json.loads(line), ensure_ascii=False).encode("utf-8", "replace"))
 
 
 def _other_schema(line: bytes) -> str:
@@ -395,9 +404,11 @@ def _other_schema(line: bytes) -> str:
 
 
 def _run_row(run: Run, at: int) -> tuple[Any, ...]:
-    status, told = str(run.status), (run.verdict, None, run.effect, run.gain, run.error, run.by_ratio)
-    levels, words = (run.champion, run.value), (run.family, run.origin, run.hypothesis, run.reason, run.gist)
-    return (run.seq, run.id, at, run.time, status, *told, *levels, *words, run.facts.isolated)
+    return (
+        run.seq, run.id, at, run.time, str(run.status), run.verdict, None, run.effect, run.gain, run.error,
+        run.by_ratio, run.champion, run.value, run.family, run.origin, run.hypothesis, run.reason, run.gist,
+        run.facts.isolated,
+    )  # fmt: skip
 
 
 def size_of(log: Path) -> int:

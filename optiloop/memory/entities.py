@@ -98,7 +98,8 @@ def aliases_of(tags: Iterable[str]) -> Mapping[str, str]:
     """The aliases that a proposal's tags add: lower-case name -> entity."""
     found = {}
     for tag in tags:
-        name, equals, entity = tag.removeprefix(ALIAS).partition("=")
-        if tag.startswith(ALIAS) and equals and name and entity:
-            found[name.strip().lower()] = entity.strip().lower()
+        if tag.startswith(ALIAS):
+            name, _, entity = tag.removeprefix(ALIAS).partition("=")
+            if name and entity:
+                found[name.strip().lower()] = entity.strip().lower()
     return found

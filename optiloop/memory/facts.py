@@ -152,8 +152,9 @@ _VALUE = re.compile(
     rf"|(?<![\w-])(?P<flag>--?[A-Za-z][\w-]*)[= ])[ \t]*(?P<value>{_LITERAL})(?=[ \t]*(?:[,;)\]}}#\n]|$))",
     re.MULTILINE,
 )
-_LIKELY = re.compile(r"[=:][ \t]*[-+\d.\"'TFNtfn]|-[A-Za-z]")
-"""What each line has that _VALUE finds something in."""
+_LIKELY = re.compile(r"[=:][ \t]*(?:[-+.\d\"']|[Tt]rue|[Ff]alse|None|null)|-[A-Za-z]")
+"""What a line has that _VALUE finds something in."""
+_WENT, _CAME = re.compile(r"\n-(?!-- )(.*)"), re.compile(r"\n\+(?!\+\+ )(.*)")
 _COMMENT_OR_TEXT = re.compile(r"\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*'|#[^\n]*|//[^\n]*")
 _TOKEN = re.compile(
     r"(?P<call>[A-Za-z_]\w*)(?=\()|\.(?P<attr>[A-Za-z_]\w*)|@(?P<deco>[A-Za-z_][\w.]*)"
@@ -165,18 +166,22 @@ _TOKEN = re.compile(
 
 def _sides(diff: str) -> tuple[list[str], list[str]]:
     """The lines that went and those that came, without their marks."""
-    lines = diff.split("\n")
-    went = [line[1:] for line in lines if line[:1] == "-" and line[:4] != "--- "]
-    return went, [line[1:] for line in lines if line[:1] == "+" and line[:4] != "+++ "]
+    text = f"\n{diff}"
+    return _WENT.findall(text), _CAME.findall(text)
 
 
-def _values(lines: Sequence[str]) -> Mapping[str, list[str]]:
-    likely = list(filter(_LIKELY.search, lines))  # half the time, as few lines are
+def _values(lines: Iterable[str]) -> Mapping[str, list[str]]:
     found: dict[str, list[str]] = {}
-    for match in _VALUE.finditer("\n".join(likely)) if likely else ():
-        name = match["name"] or match["flag"].lstrip("-")
-        found.setdefault(name, []).append(match["value"].strip("\"'"))
+    for line in filter(_LIKELY.search, lines):  # half the time, as few lines are
+        for name, value in _values_in(line):
+            found.setdefault(name, []).append(value)
     return found
+
+
+@lru_cache(maxsize=8192)
+def _values_in(line: str) -> Sequence[tuple[str, str]]:
+    """Names and values of one line; a campaign takes the same lines out again and again."""
+    return [(name or flag.lstrip("-"), value.strip("\"'")) for name, flag, value in _VALUE.findall(line)]
 
 
 def _knobs(before: Mapping[str, list[str]], after: Mapping[str, list[str]]) -> Iterator[Knob]:
@@ -215,8 +220,8 @@ def _entities(
 ) -> tuple[tuple[str, Way], ...]:
     found: dict[str, Way] = {}
     for knob in knobs:
-        named = aliases.get(knob.name.lower(), entity_of(knob.name))
-        found[named] = knob.way if found.get(named, knob.way) == knob.way else Way.CHANGE
+        named, way = aliases.get(knob.name.lower(), entity_of(knob.name)), knob.way
+        found[named] = way if found.get(named, way) is way else Way.CHANGE
     if not found:
         for place in places:
             path, _, function = place.partition("::")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import sub, truediv
 from typing import Any
 
 from msgspec import Struct, convert
@@ -17,7 +18,7 @@ from optiloop.decide import NEAR_MISSES
 from optiloop.memory.entities import aliases_of
 from optiloop.memory.facts import Facts, of_text, outline_of
 from optiloop.memory.history import RAN, UNANSWERED
-from optiloop.model import DEMOTION, TAKES_BACK, Compare, Experiment, Status
+from optiloop.model import DEMOTION, TAKES_BACK, Compare, Experiment, Measurement, Status
 from optiloop.untrusted import plain_line
 
 OPEN = (*NEAR_MISSES, "equal", "declined", "the champion's own level moved")
@@ -123,7 +124,7 @@ class Run:
 def read_run(line: Line, seq: int) -> Run:
     """The `seq`-th line of a log as evidence."""
     tags, measured = line.tags, line.measurement
-    values = _values(measured)
+    old, new = _levels(measured)
     ratio = measured is None or measured.rule is None or measured.rule.compare == Compare.RATIO
     hypothesis = plain_line(line.hypothesis)
     return Run(
@@ -134,10 +135,10 @@ def read_run(line: Line, seq: int) -> Run:
         verdict=None if DEMOTION in tags else verdict_of(line.status, line.reason),
         effect=line.effect,
         gain=_gain(line.effect, ratio),
-        error=_error(values, line.interval, ratio),
+        error=_error(old, new, line.interval, ratio),
         by_ratio=ratio,
-        champion=_middle([old for old, _ in values]) if values else None,
-        value=_middle([new for _, new in values]) if values else None,
+        champion=_middle(old) if old else None,
+        value=_middle(new) if new else None,
         family=line.family,
         origin=line.origin,
         hypothesis=hypothesis,
@@ -150,10 +151,7 @@ def read_run(line: Line, seq: int) -> Run:
 def run_of(experiment: Experiment, seq: int) -> Run:
     """The same of an experiment that was read already."""
     measured, tags = experiment.measurement, experiment.tags
-    pairs = measured.pairs if measured else ()
-    name = next(iter(pairs[0].champion.values), "") if pairs else ""
-    both = [(pair.champion.values, pair.candidate.values) for pair in pairs]
-    values = [(old[name], new[name]) for old, new in both if name in old and name in new]
+    old, new = _levels(measured)
     ratio = measured is None or measured.rule is None or measured.rule.compare is Compare.RATIO
     ends = experiment.interval
     finite = ends is not None and math.isfinite(ends.low) and math.isfinite(ends.high)
@@ -166,10 +164,10 @@ def run_of(experiment: Experiment, seq: int) -> Run:
         verdict=None if DEMOTION in tags else verdict_of(experiment.status, experiment.reason),
         effect=experiment.effect,
         gain=_gain(experiment.effect, ratio),
-        error=_error(values, _Interval(ends.low, ends.high) if ends and finite else None, ratio),
+        error=_error(old, new, _Interval(ends.low, ends.high) if ends and finite else None, ratio),
         by_ratio=ratio,
-        champion=_middle([old for old, _ in values]) if values else None,
-        value=_middle([new for _, new in values]) if values else None,
+        champion=_middle(old) if old else None,
+        value=_middle(new) if new else None,
         family=experiment.family,
         origin=experiment.origin,
         hypothesis=hypothesis,
@@ -199,12 +197,12 @@ def _gain(effect: float | None, ratio: bool) -> float | None:
     return math.log(effect) if effect > 0 else None
 
 
-def _values(measured: _Measured | None) -> Sequence[tuple[float, float]]:
-    """The metric of champion and candidate in each pair: the first of a sample's values."""
+def _levels(measured: _Measured | Measurement | None) -> tuple[list[float], list[float]]:
+    """The metric of the champion and of the candidate in each pair: the first of a sample's values."""
     pairs = measured.pairs if measured else ()
     name = next(iter(pairs[0].champion.values), "") if pairs else ""
-    both = [(pair.champion.values, pair.candidate.values) for pair in pairs]
-    return [(old[name], new[name]) for old, new in both if name in old and name in new]
+    whole = [pair for pair in pairs if name in pair.champion.values and name in pair.candidate.values]
+    return [pair.champion.values[name] for pair in whole], [pair.candidate.values[name] for pair in whole]
 
 
 def _middle(values: Sequence[float]) -> float:
@@ -212,12 +210,14 @@ def _middle(values: Sequence[float]) -> float:
     return ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2
 
 
-def _error(pairs: Sequence[tuple[float, float]], interval: _Interval | None, ratio: bool) -> float | None:
+def _error(
+    old: Sequence[float], new: Sequence[float], interval: _Interval | None, ratio: bool
+) -> float | None:
     """The gain's standard error: from two pairs or more, else from the interval; None where nothing tells."""
-    if len(pairs) > 1 and (not ratio or min(map(min, pairs)) > 0):
-        gains = [math.log(old / new) if ratio else old - new for old, new in pairs]
+    if len(old) > 1 and (not ratio or min(min(old), min(new)) > 0):
+        gains = list(map(math.log, map(truediv, old, new)) if ratio else map(sub, old, new))
         size, mean = len(gains), sum(gains) / len(gains)
-        return math.sqrt(sum([(gain - mean) ** 2 for gain in gains]) / (size - 1) / size)
+        return math.dist(gains, [mean] * size) / math.sqrt((size - 1) * size)
     low, high = (interval.low, interval.high) if interval else (None, None)
     if low is None or high is None or (ratio and low <= 0):
         return None

@@ -17,7 +17,7 @@ SMALL = frozenset(
 
 def words_of(text: str) -> str:
     """The words of a text with blanks between, each in all its forms."""
-    return " ".join(map(_joined, _WORD.findall(text)))
+    return " ".join(map(_joined, text.split()))
 
 
 def terms_of(text: str) -> tuple[str, ...]:
@@ -35,9 +35,10 @@ def forms_of(word: str) -> tuple[str, ...]:
     return (lowered, *(_stem(part) for part in lowered.split("_") if part))
 
 
-@lru_cache(maxsize=65536)
-def _joined(word: str) -> str:
-    return " ".join(forms_of(word))
+@lru_cache(maxsize=16384)
+def _joined(chunk: str) -> str:
+    """The same of what has no blanks: as people say few, twice as fast as to look for words in a text."""
+    return " ".join([form for word in _WORD.findall(chunk) for form in forms_of(word)])
 
 
 def _stem(word: str) -> str:
