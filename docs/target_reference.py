@@ -69,6 +69,7 @@ WORDS = {
     "[holdout] env": "environment variables, a table of strings",
     "[holdout] files": "what lies there only while it is asked",
     "[holdout] peeks": "how often a campaign may ask",
+    "[holdout] claim": "gives the metric on what is held out: the closing claim is measured by it",
     "[diagnose], [check], [start] command": "told to models; told by `check`; see below",
     "[diagnose], [check], [start] timeout": "when it is killed; 60s",
     "[diagnose], [check], [start] env": "environment variables, a table of strings",

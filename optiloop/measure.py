@@ -424,16 +424,29 @@ class Judge:
         return runs, neighbours
 
     def claim(self, baseline: Path, champion: Path, *, commit: str, time: str) -> Claim:
-        """Measure baseline against champion afresh. Raises TargetError where either gives no number."""
-        wanted = CLAIM_PAIRS[self.target.metric.noise]
-        sides, pairs = _Sides(), []
+        """Measure baseline against champion afresh, on what is held out where the target can.
+
+        Raises TargetError where either gives no number.
+        """
+        wanted, command = CLAIM_PAIRS[self.target.metric.noise], self._claims
+        pairs, measured = [], self.target.metric
         try:
+            if command is not None:
+                self.target = replace(self.target, metric=replace(measured, command=command, duet=False))
             for number in range(1, wanted + 1):
                 self.phase = f"claim: baseline against champion, pair {number} of {wanted}"
-                pairs.append(self._pair(sides, baseline, champion))
+                pairs.append(self._pair(_Sides(), baseline, champion))
         except NoSample as no:
             raise TargetError(f"{self.target.name}: the claim gives no metric: {no.reason}") from None
-        return _claim(pairs, self.target, commit=commit, time=time)
+        finally:
+            self.target = replace(self.target, metric=measured)
+        claim = _claim(pairs, self.target, commit=commit, time=time)
+        return replace(claim, held_out=command is not None)
+
+    @property
+    def _claims(self) -> Command | None:
+        """What measures on what is held out, where the target has it."""
+        return None if self.target.holdout is None else self.target.holdout.claim
 
     def scaling(self, champion: Path, baseline: Path) -> dict[str, float]:
         """What the metric's command says with `--scaling`, of both. Raises NoSample where it fails."""
@@ -462,6 +475,8 @@ class Judge:
     ) -> Outcome:
         self.sweep()
         tree = self._tree(folder)
+        if command == self._claims:
+            during = self.reveal(folder)
         with during or nullcontext(), private_folder(self.scratch) as private:
             outcome = self.sandbox.run(
                 command, folder, private=private, tree=tree, env=env, shown_too=shown_too, watch=watch

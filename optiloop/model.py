@@ -134,12 +134,14 @@ class Holdout:
     """A command that must exit 0 before a keep, of which candidates and proposers see as little as can be.
 
     `files` lie in no worktree but while it runs; None: those that its command names and no other does.
-    `peeks` is how many answers one campaign gets: each tells a little of what it holds.
+    `peeks` is how many answers one campaign gets: each tells a little of what it holds. `claim` gives the
+    metric's number on what is held out: the closing claim is measured by it.
     """
 
     command: Command
     files: tuple[str, ...] | None = None
     peeks: int = 200
+    claim: Command | None = None
 
 
 @dataclass(frozen=True)
@@ -675,7 +677,7 @@ class Claim:
 
     `ratio` is how many times better the champion is, `interval` its 95 % interval; None where either
     side gave no number, or where the ratio has no meaning (a metric of zero or below). `difference` and its
-    interval say by how much it is better, in the metric's unit.
+    interval say by how much it is better, in the metric's unit. `held_out`: on what no decision was made by.
     """
 
     commit: str
@@ -687,3 +689,4 @@ class Claim:
     interval: Interval | None
     difference: float | None = None
     difference_interval: Interval | None = None
+    held_out: bool = False

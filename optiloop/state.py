@@ -95,6 +95,7 @@ class State:
                 interval_of(found["interval"]),
                 found.get("difference"),
                 interval_of(found.get("difference_interval")),
+                held_out=found.get("held_out", False),
             )
         except (KeyError, TypeError, ValueError):
             return None
@@ -113,6 +114,7 @@ class State:
                 "interval": interval_json(claim.interval),
                 "difference": claim.difference,
                 "difference_interval": interval_json(claim.difference_interval),
+                "held_out": claim.held_out,
             },
         )
 

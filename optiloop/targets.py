@@ -443,11 +443,12 @@ def _holdout(table: _Table | None) -> Holdout | None:
     if table is None:
         return None
     files = table.texts("files") if table.has("files") else None
-    peeks, command = table.take("peeks", int), table.command()
+    peeks, claim, command = table.take("peeks", int), table.take("claim", str), table.command()
     if peeks is not None and peeks < 1:
         raise table.error(f"peeks must be 1 or more, not {peeks}: how often a campaign may ask")
     table.done()
-    return Holdout(command, files, peeks or Holdout(command).peeks)
+    found = Holdout(command, files, claim=None if claim is None else replace(command, line=claim))
+    return found if peeks is None else replace(found, peeks=peeks)
 
 
 def _policy(table: _Table | None) -> Policy:

@@ -125,5 +125,5 @@ def said(claim: Claim) -> str:
     if claim.ratio is None or claim.interval is None:
         return f"{claim.baseline!r} -> {claim.champion!r}, measured afresh"
     bounds = words.interval(claim.interval.low, claim.interval.high)
-    pairs = words.count(claim.pairs, "fresh pair")
+    pairs = words.count(claim.pairs, "fresh pair") + (" on what is held out" if claim.held_out else "")
     return f"{words.ratio(claim.ratio)} better, 95 % interval {bounds}, {pairs}"

@@ -21,6 +21,8 @@ from optiloop.model import Brief, Cost, Direction, Experiment, Policy, Proposal,
 from optiloop.proposers.replay import Replay
 from optiloop.record import decode
 from optiloop.report.redecide import redecided
+from optiloop.report.summary import proof
+from optiloop.state import read_campaign
 from optiloop.targets import load_target
 from optiloop.testing import TOY_EDITABLE, TOY_SCORE, ScriptedProposer, toy_text, write_toy_target
 from optiloop.untrusted import fenced
@@ -962,6 +964,25 @@ def test_a_claim_is_due_after_a_keep_until_it_is_made(toy: Toy) -> None:
         engine.cycle()
         assert engine.claim_due(), "of another champion"
         assert engine.workspace.source() == {TOY_EDITABLE: toy_text(80)}
+
+
+def test_the_claim_is_measured_on_what_is_held_out_where_the_target_can(tmp_path: Path) -> None:
+    """No decision and no candidate sees it; the champion's number stays the metric's."""
+    more = '[holdout]\ncommand = "sh held.sh"\nclaim = "sh held.sh score"\n'
+    held = '. ./value.sh\necho "METRIC score=$((VALUE * 3))"\n'
+    toy = Toy(write_toy_target(tmp_path / "toy", more=more, files={"held.sh": held}))
+    kept = toy.one(toy_text(80))
+    assert kept.measurement is not None
+    assert kept.measurement.pairs[0].candidate.values == {"score": 80}
+    with toy.opened() as engine:
+        engine.prepare()
+        claim = engine.claim()
+        assert not (engine.workspace.trial / "held.sh").exists()
+        assert engine.judge.target == engine.target
+    assert (claim.baseline, claim.champion, claim.ratio, claim.held_out) == (300, 240, 1.25, True)
+    campaign = read_campaign(toy.target)
+    assert campaign.champion_value == 80
+    assert proof(campaign).endswith("1 fresh pair on what is held out)")
 
 
 def test_a_timing_claim_takes_twenty_pairs(tmp_path: Path) -> None:

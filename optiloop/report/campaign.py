@@ -107,7 +107,7 @@ class Campaign:
 
     @property
     def champion_value(self) -> float | None:
-        if self.fresh_claim is not None:
+        if self.fresh_claim is not None and not self.fresh_claim.held_out:
             return self.fresh_claim.champion
         if self.last_keep is not None:
             return self.value_of(self.last_keep)

@@ -85,7 +85,8 @@ def proof(campaign: Campaign) -> str:
     if ends is None:
         return "not verified: the fresh measurement gives no interval"
     compare = Compare.RATIO if by_ratio else Compare.DIFFERENCE
-    said = f"95 % interval {bounds(ends, compare)}, {count(claim.pairs, 'fresh pair')}"
+    where = " on what is held out" if claim.held_out else ""
+    said = f"95 % interval {bounds(ends, compare)}, {count(claim.pairs, 'fresh pair')}{where}"
     if ends.high < (1 if by_ratio else 0):
         return f"not verified: measured to be worse ({said})"
     return f"{'verified' if campaign.verified else 'not verified'} ({said})"

@@ -1,18 +1,20 @@
 """The hold-out: text that no measurement uses must be predicted as well as the validation text is.
 
     python holdout.py                     the check before a keep
-    python holdout.py --claim OLD NEW     bits per byte of the held-out text by two files: the final claim
+    python holdout.py --score             the number of judge.py on the held-out text: the closing claim
+    python holdout.py --claim OLD NEW     bits per byte of the held-out text by any two files
 
 Train once more, with a seed of this file's own, and compare the bits per byte of both parts with what a plain
 table of word pairs needs for them: what knows the validation text does far better there than here.
 """
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from judge import HERE, RUN, Bench, bench, evaluate, fail, options, train
+from judge import HERE, RUN, Bench, bench, evaluate, fail, measure, options, train
 from prepare import Data, Tokens
 
 SHARE = 0.5
@@ -70,12 +72,15 @@ def claim(found: Bench, old: Path, new: Path) -> None:
 
 def main() -> None:
     parser = options()
+    parser.add_argument("--score", action="store_true")
     parser.add_argument("--claim", nargs=2, type=Path, metavar=("OLD", "NEW"))
     chosen = parser.parse_args()
     count = 2 * len(SEEDS) * RUN if chosen.claim else RUN
     with bench(count, chosen) as found:
         if chosen.claim:
             claim(found, *chosen.claim)
+        elif chosen.score:
+            measure(found, HERE / "train.py", seed=int(os.environ.get("OPTILOOP_SEED", "0")), part="holdout")
         else:
             check(found)
 

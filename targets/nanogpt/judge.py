@@ -346,10 +346,9 @@ def check(crew: Crew, candidate: Path, data: Data) -> None:
     print("ok: finite loss, and what comes later changes nothing")
 
 
-def measure(
-    crew: Crew, candidate: Path, data: Data, profile: Profile, budget: Budget, machine: Machine, seed: int
-) -> None:
-    """Train and evaluate; print the course, the number, and the rest as autoresearch's summary has it."""
+def measure(found: Bench, candidate: Path, *, seed: int, part: str = "validation") -> None:
+    """Train, and evaluate on a part; print the course, the number, and the rest of autoresearch's summary."""
+    crew, data, profile, budget = found.crew, found.data, found.profile, found.budget
     begun = time.monotonic()
     tokens = data.part("train", profile.train_tokens)
     bits = 1 / (np.log(2) * data.sizes[tokens[:BITS_FROM]].mean())  # bits per byte for a nat per token
@@ -359,19 +358,20 @@ def measure(
 
     compile_s = profile.compile_s if budget.kind == "wall" else 0.0
     trained = train(crew, candidate, data, tokens, budget, seed=seed, compile_s=compile_s, on_the_way=say)
-    judged = data.part("validation", profile.judged_tokens)
+    judged = data.part(part, profile.judged_tokens)
     (val_bpb,) = evaluate(crew, candidate, data, trained.weights, [judged])
     summary = {
         "val_bpb": val_bpb,
         "training_seconds": trained.seconds,
         "total_seconds": time.monotonic() - begun,
-        **secondary(trained, machine),
+        **secondary(trained, found.machine),
     }
     print("---")
     for name, value in summary.items():
         print(f"{name + ':':<17} {value:.{0 if name in WHOLE else 6}f}")
     print(
-        f"profile:          {profile.name}, {budget.amount:g} {budget.kind}, {machine.name or machine.device}"
+        f"profile:          {profile.name}, {budget.amount:g} {budget.kind}, "
+        f"{found.machine.name or found.machine.device}"
     )
     print(f"corpus:           {data.digest}")
     for name in METRICS:
@@ -487,9 +487,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if chosen.check:
             check(found.crew, candidate, found.data)
         else:
-            measure(
-                found.crew, candidate, found.data, found.profile, found.budget, found.machine, chosen.seed
-            )
+            measure(found, candidate, seed=chosen.seed)
 
 
 if __name__ == "__main__":
