@@ -42,6 +42,7 @@ class Run:
     why: str = ""
     gave_up: bool = False
     cut: bool = False
+    _team: Team | None = None
     _spent: Cost = field(default_factory=Cost)
     _started: float = field(default_factory=time.monotonic)
 
@@ -50,16 +51,16 @@ class Run:
         steering.resume(self._home)
         engine.prepare()
         self._goal()  # an unknown one is told before anything is run
-        with nullcontext() if self.workers == 1 else Team(engine, self.workers) as team:
+        with nullcontext() if self.workers == 1 else Team(engine, self.workers) as self._team:
             while not self._ended():
-                experiment = self._cycle(team)
+                experiment = self._cycle()
                 if experiment is None:
                     break
                 yield experiment
                 if experiment.commit and len(due(engine)) >= engine.target.policy.recheck:
-                    yield from self._drained(team)
+                    yield from self._drained()
                     yield from rechecks(engine)
-            yield from self._drained(team)
+            yield from self._drained()
         engine.judge.deadline = self._deadline(share=1.0)
         yield from rechecks(engine)
         if engine.claim_due():
@@ -100,11 +101,12 @@ class Run:
         """Whether a limit is reached; else the engine knows what is left of each."""
         self._wait()
         history = self.engine.history()
+        spent = self._spent if self._team is None else self._spent + self._team.cost
         progress = Progress(
             cycles=self.done,
             seconds=time.monotonic() - self._started,
-            usd=self._spent.usd,
-            tokens=self._spent.tokens,
+            usd=spent.usd,
+            tokens=spent.tokens,
             champion=self._goal(),
             since_keep=min(history.since_keep, self.done),
             reserve=self.engine.claim_seconds() + recheck_seconds(self.engine),
@@ -119,17 +121,17 @@ class Run:
         self.engine.allowance = allowance(self.limits, progress)
         return bool(self.why)
 
-    def _drained(self, team: Team | None) -> Iterator[Experiment]:
+    def _drained(self) -> Iterator[Experiment]:
         """What was under way when no more was to be begun."""
-        for experiment in () if team is None else team.drained():
+        for experiment in () if self._team is None else self._team.drained():
             self._count(experiment)
             yield experiment
 
-    def _cycle(self, team: Team | None) -> Experiment | None:
+    def _cycle(self) -> Experiment | None:
         """The next experiment; None where there is none, and `why` says so."""
         left = None if self.limits.cycles is None else self.limits.cycles - self.done
         try:
-            experiment = self.engine.cycle() if team is None else team.cycle(left)
+            experiment = self.engine.cycle() if self._team is None else self._team.cycle(left)
         except AllowanceError as error:
             self.why = str(error)
             return None

@@ -33,6 +33,8 @@ from optiloop.loop import SPENT, Attempt, Engine
 from optiloop.memory.history import OVERTAKEN
 from optiloop.model import (
     HOLDOUT,
+    Allowance,
+    Cost,
     Experiment,
     Finding,
     GateResult,
@@ -246,6 +248,12 @@ class Team:
         """What is under way."""
         return [worker.job for worker in self._workers if worker.job is not None]
 
+    @property
+    def cost(self) -> Cost:
+        """What the proposals under way have cost; the log does not say it yet."""
+        waiting = [job.attempt for job in self.jobs] + ([self._waits] if self._waits else [])
+        return sum((attempt.proposal.cost for attempt in waiting), Cost())
+
     def cycle(self, most: int | None = None) -> Experiment | None:
         """Run until one more experiment is in the log; None when nothing is left to try.
 
@@ -290,12 +298,21 @@ class Team:
         history, pending = self.engine.history(), tuple(job.told for job in self.jobs)
         attempt, self._waits = self._waits, None
         if attempt is None:
+            since = time.monotonic()
             attempt = self.engine.propose(source, parent, history, pending)
+            self._spend(attempt.proposal.cost if attempt else Cost(), time.monotonic() - since)
         else:
             attempt = self._guarded(attempt, attempt.proposal, source)
         if attempt is not None and any(told.result and told.result == attempt.result for told in pending):
             self._waits, attempt = attempt, None
         return attempt
+
+    def _spend(self, cost: Cost, seconds: float) -> None:
+        """Take from what proposers may spend until the caller says it anew."""
+        left = self.engine.allowance
+        self.engine.allowance = Allowance(
+            left.usd - cost.usd, left.tokens - cost.tokens, left.seconds - seconds
+        )
 
     def _guarded(self, attempt: Attempt, proposal: Proposal, source: Mapping[str, str]) -> Attempt:
         known = self.engine.guarded(proposal, source, self.engine.history())

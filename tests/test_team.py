@@ -15,12 +15,12 @@ from pathlib import Path
 import pytest
 
 from optiloop.campaign import Run
-from optiloop.errors import ProposerError, UsageError
+from optiloop.errors import AllowanceError, ProposerError, UsageError
 from optiloop.ledger import Ledger
 from optiloop.loop import Engine
 from optiloop.memory.history import OVERTAKEN, History, lesson_of
 from optiloop.memory.under_way import UnderWay
-from optiloop.model import Brief, Command, Experiment, Metric, Proposal, Spent, Status
+from optiloop.model import Brief, Command, Cost, Experiment, Metric, Proposal, Spent, Status
 from optiloop.sandbox import Outcome
 from optiloop.stopping import Limits
 from optiloop.targets import load_target
@@ -142,6 +142,21 @@ def test_what_was_begun_is_finished(folder: Path) -> None:
     """A plateau is reached while another candidate is under way: its line is in the log all the same."""
     changes = [("A=50", f"A={number}") for number in range(60, 70)]
     assert len(ran(folder, Changes(*changes), workers=3, plateau=2)) in (3, 4)
+
+
+def test_what_is_under_way_counts_as_spent(folder: Path) -> None:
+    """Of three workers the third gets nothing that the limit does not allow."""
+    dear = [
+        Proposal({TOY_EDITABLE: program(f"A={n}", *LINES[1:])}, "", "x", cost=Cost(1.0)) for n in (60, 61, 62)
+    ]
+
+    class Frugal(ScriptedProposer):
+        def propose(self, brief: Brief) -> Proposal | None:
+            if brief.allowance.usd <= 0:
+                raise AllowanceError("nothing left to spend")
+            return super().propose(brief)
+
+    assert len(ran(folder, Frugal(*dear), workers=3, usd=2)) == 2
 
 
 def test_a_proposer_that_fails_ends_no_other(folder: Path) -> None:
