@@ -1,4 +1,4 @@
-"""How the whole suite runs: in two processes at once, where pytest-xdist is there and nobody says otherwise."""
+"""How the whole suite runs: in two processes, where pytest-xdist is there and nobody says otherwise."""
 
 from __future__ import annotations
 
