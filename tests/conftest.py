@@ -9,6 +9,8 @@ import pytest
 PROCESSES = 2
 """No more: each measures, starts processes of its own, or holds a model."""
 
+os.environ.pop("PYTEST_XDIST_WORKER", None)  # in what a test starts, pytest-benchmark would measure nothing
+
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> None:

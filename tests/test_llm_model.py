@@ -297,7 +297,7 @@ def test_a_list_of_names_is_a_portfolio_of_them(monkeypatch: pytest.MonkeyPatch)
 
 # --- for real ----------------------------------------------------------------------------------------------
 
-ONE_ANSWER = 750
+ONE_ANSWER = 700
 """Tokens that pay for one question about the toy and its answer, and for no second."""
 
 
