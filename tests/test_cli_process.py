@@ -25,9 +25,12 @@ PATIENCE = 60.0
 
 OPTILOOP = (sys.executable, "-m", "optiloop")
 
+ASLEEP = f"6543.{os.getpid()}"
+"""Seconds that the hanging candidates of this test run sleep, and of no other."""
+
 # A candidate says where it hangs; its process id and a stray file are how the test knows that it does.
-HANGING_GATE = GATE.replace("*[!0-9.]*)", "71) echo $$ > pid; sleep 6543;; *[!0-9.]*)")
-HANGING_SCORE = f'case "$(cat value.txt)" in 72) echo $$ > pid; sleep 6543;; esac\n{SCORE}'
+HANGING_GATE = GATE.replace("*[!0-9.]*)", f"71) echo $$ > pid; sleep {ASLEEP};; *[!0-9.]*)")
+HANGING_SCORE = f'case "$(cat value.txt)" in 72) echo $$ > pid; sleep {ASLEEP};; esac\n{SCORE}'
 
 PLUGIN = """\
 import os, time
@@ -128,7 +131,7 @@ def hanging() -> list[str]:
     found = []
     for file in Path("/proc").glob("[0-9]*/cmdline"):
         with suppress(OSError):
-            if file.read_bytes() == b"sleep\x006543\x00":
+            if file.read_bytes() == f"sleep\0{ASLEEP}\0".encode():
                 found.append(file.parent.name)
     return found
 

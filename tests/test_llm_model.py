@@ -297,6 +297,9 @@ def test_a_list_of_names_is_a_portfolio_of_them(monkeypatch: pytest.MonkeyPatch)
 
 # --- for real ----------------------------------------------------------------------------------------------
 
+ONE_ANSWER = 700
+"""Tokens that pay for one question about the toy and its answer, and for no second."""
+
 
 def test_a_real_model_goes_through_the_loop(tmp_path: Path) -> None:
     """What a tiny model answers is its own affair; the loop goes on and writes down the cost."""
@@ -304,6 +307,7 @@ def test_a_real_model_goes_through_the_loop(tmp_path: Path) -> None:
     proposer = find_proposer(f"local:{smollm2()}")
     with Engine.opened(target, proposer) as engine:
         engine.prepare()
+        engine.allowance = Allowance(tokens=ONE_ANSWER)
         found: Sequence[object] = [engine.cycle()]
         costs = [lesson.cost for lesson in engine.history().latest(1)]
     assert None not in found
