@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,7 +52,7 @@ class Run:
         engine.prepare()
         self._goal()  # an unknown one is told before anything is run
         with nullcontext() if self.workers == 1 else Team(engine, self.workers) as self._team:
-            while not self._ended():
+            while not (yield from self._ended()):
                 experiment = self._cycle()
                 if experiment is None:
                     break
@@ -97,8 +97,13 @@ class Run:
             raise UsageError(f"--until: the metric is {metric!r}, not {until.metric!r}{also}")
         return known[until.metric]
 
-    def _ended(self) -> bool:
-        """Whether a limit is reached; else the engine knows what is left of each."""
+    def _ended(self) -> Generator[Experiment, None, bool]:
+        """Whether a limit is reached; else the engine knows what is left of each.
+
+        Before a pause what is under way is finished.
+        """
+        if steering.read(self._home).paused:
+            yield from self._drained()
         self._wait()
         history = self.engine.history()
         spent = self._spent if self._team is None else self._spent + self._team.cost

@@ -80,7 +80,11 @@ def _merged_text(path: str, ours: str, base: str, theirs: str) -> str:
     for start, end, new in changes:
         lines += (*old[at:start], *new)
         at = end
-    return "".join((*lines, *old[at:]))
+    lines += old[at:]
+    text = "".join(lines)
+    if text.splitlines(keepends=True) != lines:
+        raise DiffError(f"{path}: what one side adds stands behind a line whose end the other took")
+    return text
 
 
 def _changes(old: Sequence[str], text: str) -> Iterator[tuple[int, int, tuple[str, ...]]]:

@@ -367,9 +367,11 @@ class Engine:
             kin,
         )
 
-    def start(self, attempt: Attempt, source: Mapping[str, str], history: History) -> Measurement:
-        """What an attempt's samples are judged by."""
-        return self.measurement(history, (source, {**source, **attempt.proposal.edits}))
+    def start(
+        self, attempt: Attempt, source: Mapping[str, str], history: History, under_way: int = 0
+    ) -> Measurement:
+        """What an attempt's samples are judged by; `under_way` others are judged at the same time."""
+        return self.measurement(history, (source, {**source, **attempt.proposal.edits}), under_way)
 
     def _judged(self, attempt: Attempt, parent: str, start: Measurement) -> Attempt:
         edits = attempt.proposal.edits
@@ -380,7 +382,10 @@ class Engine:
         return replace(attempt, finding=finding, printed=dict(self.judge.artifacts))
 
     def measurement(
-        self, history: History, change: tuple[Mapping[str, str], Mapping[str, str]] | None = None
+        self,
+        history: History,
+        change: tuple[Mapping[str, str], Mapping[str, str]] | None = None,
+        under_way: int = 0,
     ) -> Measurement:
         """What the next samples are judged by, without any yet; `change`: the programs before and after."""
         known, policy = history.yardstick, self.target.policy
@@ -393,7 +398,7 @@ class Engine:
             scales=known.scales,
             level=known.level,
             complexity=before_after,
-            rule=rule_of(self.target, known.alpha(policy)),
+            rule=rule_of(self.target, known.alpha(policy, under_way)),
         )
 
     def brief(

@@ -25,12 +25,14 @@ from types import FrameType
 from typing import Self
 
 import optiloop
+from optiloop.decide import OUT_OF_TIME
 from optiloop.diff import DiffError, merged
 from optiloop.errors import OptiloopError, UsageError, WorkspaceError
 from optiloop.files import disk
 from optiloop.git import Place
 from optiloop.loop import SPENT, Attempt, Engine
 from optiloop.memory.history import OVERTAKEN
+from optiloop.memory.under_way import REASON, twin_of
 from optiloop.model import (
     HOLDOUT,
     Allowance,
@@ -41,17 +43,14 @@ from optiloop.model import (
     Lesson,
     Measurement,
     Noise,
-    Proposal,
     Status,
     Target,
     Verdict,
 )
 from optiloop.sandbox import Sandbox, last_line
-from optiloop.sandbox.removal import remove_tree
 from optiloop.trial import Trial, differing
 from optiloop.worktrees import Worktrees
 
-FOLDER = "workers"
 PATIENCE_SECONDS = 20.0
 """How long a worker may take to end what it runs."""
 _PROGRAM = "import sys; from optiloop.team import serve; serve(int(sys.argv[1]))"
@@ -110,7 +109,8 @@ class Answer:
 class Job:
     """An attempt that a worker has: its champion, since when, and what proposers are told of it meanwhile.
 
-    `asked` says that the hold-out has it now; `peeks` are what that said of the same change before.
+    `asked` says that the hold-out has it now; `peeks` are what that said of the same change before. `spoilt`
+    says what was changed around the worktrees while it was judged.
     """
 
     attempt: Attempt
@@ -120,6 +120,7 @@ class Job:
     told: Lesson
     asked: bool = False
     peeks: tuple[GateResult, ...] = ()
+    spoilt: str = ""
 
 
 # --- the engine's side -----------------------------------------------------------------------------------
@@ -131,6 +132,8 @@ class Worker:
     def __init__(self, setup: Setup) -> None:
         self.number = setup.number
         self.job: Job | None = None
+        self.held: Answer | None = None
+        """An answer that waits for the hold-out: another's would make it an earlier champion's."""
         self.won = ""
         self._stderr = setup.folder / "stderr"
         ours, theirs = socket.socketpair()
@@ -138,7 +141,7 @@ class Worker:
             setup.folder.mkdir(parents=True, exist_ok=True)
             with self._stderr.open("wb") as stderr:
                 self.process = subprocess.Popen(
-                    [sys.executable, "-c", _PROGRAM, str(theirs.fileno())],
+                    [sys.executable, "-P", "-c", _PROGRAM, str(theirs.fileno())],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.DEVNULL,
                     stderr=stderr,
@@ -148,8 +151,11 @@ class Worker:
                 )
         self.connection = Connection(ours.detach())
         self.send(setup)
+
+    def wait(self) -> None:
+        """Wait until it is ready. Raises WorkspaceError where it does not become so."""
         if not isinstance(self._said(), Setup):
-            raise WorkspaceError(f"{setup.folder}: {self._end()}; run with --workers 1")
+            raise WorkspaceError(f"{self._stderr}: {self._end()}; run with --workers 1")
 
     def send(self, said: Setup | Order | Question) -> None:
         """Tell it something. That it has ended is noticed when its answer is read."""
@@ -157,13 +163,16 @@ class Worker:
             self.connection.send(said)
 
     def answer(self) -> Answer:
-        """What it answers; a crash where it has ended instead. Raises what stopped it."""
+        """What it answers; a crash where it was killed instead. Raises what stopped it."""
         said = self._said()
         if isinstance(said, OptiloopError):
             raise said
         if isinstance(said, Answer):
             return said
-        return Answer(Finding(Verdict(Status.CRASH, self._end())), {})
+        ended = self._end()
+        if self.process.returncode >= 0:
+            raise WorkspaceError(f"{self._stderr}: {ended}")
+        return Answer(Finding(Verdict(Status.CRASH, ended)), {})
 
     def _said(self) -> object:
         try:
@@ -209,16 +218,12 @@ class Team:
         self.engine = engine
         self.size = size
         self._sandbox = engine.sandbox
-        self._folder = engine.workspace.place.home / FOLDER
         self._workers: list[Worker] = []
-        self._waits: Attempt | None = None
-        """A proposal of a program that is being judged: it is a repeat when that has an answer."""
+        self._waits: tuple[Attempt, Mapping[str, str]] | None = None
+        """A proposal, and its champion, of what is being judged: a repeat when that has an answer."""
         self._around: Mapping[str, tuple[int, ...]] = {}
-        self._changed = ""
-        """What one of those under way has changed around the worktrees."""
 
     def __enter__(self) -> Self:
-        self._clear()
         self._done()
         return self
 
@@ -227,19 +232,12 @@ class Team:
             worker.hang_up()
         for worker in self._workers:
             worker.close()
-        self._clear()
-
-    def _clear(self) -> None:
-        """Take away what workers have left, a killed team's too."""
-        if self._folder.exists():
-            with disk(self._folder):
-                for folder in [path for path in self._folder.iterdir() if path.is_dir()]:
-                    worktrees(self._setup(folder.name)).remove()
-                remove_tree(self._folder)
+        with disk(self.engine.workspace.workers):
+            self.engine.workspace.clear_workers()
 
     def _setup(self, number: str) -> Setup:
         engine, space = self.engine, self.engine.workspace
-        folder, census = self._folder / number, dict(engine.judge.census)
+        folder, census = space.workers / number, dict(engine.judge.census)
         root, produced, held_out = space.root_commit, space.produced, space.held_out
         return Setup(engine.target, space.place, folder, root, self._sandbox, produced, held_out, census)
 
@@ -251,8 +249,9 @@ class Team:
     @property
     def cost(self) -> Cost:
         """What the proposals under way have cost; the log does not say it yet."""
-        waiting = [job.attempt for job in self.jobs] + ([self._waits] if self._waits else [])
-        return sum((attempt.proposal.cost for attempt in waiting), Cost())
+        attempts = [job.attempt for job in self.jobs]
+        attempts += [self._waits[0]] if self._waits else []
+        return sum((attempt.proposal.cost for attempt in attempts), Cost())
 
     def cycle(self, most: int | None = None) -> Experiment | None:
         """Run until one more experiment is in the log; None when nothing is left to try.
@@ -273,17 +272,26 @@ class Team:
         while self.jobs:
             if (done := self._next_answer()) is not None:
                 yield done
+        if self._waits:
+            (attempt, before), self._waits = self._waits, None
+            source, parent = self.engine.workspace.source(), self.engine.workspace.head()
+            attempt = self._on(source, attempt, before)
+            unasked = Finding(Verdict(Status.DISCARD, OUT_OF_TIME))
+            finding = attempt.finding or unasked
+            yield self._logged(replace(attempt, finding=finding), source, parent, time.monotonic())
 
     # --- handing out
 
     def _handed_out(self, most: int) -> Experiment | None:
         """Give idle workers their jobs; ends with the first proposal that needs none."""
         engine = self.engine
-        while len(self.jobs) < most:
+        while len(self.jobs) < most and not (self.jobs and self._spent):
             self._look_around()
+            self._done()
             history = engine.history()
             source, parent, since = engine.workspace.source(), engine.workspace.head(), time.monotonic()
             attempt = self._proposed(source, parent)
+            self._look_around()
             self._done()
             if attempt is None:
                 return None
@@ -296,16 +304,33 @@ class Team:
     def _proposed(self, source: Mapping[str, str], parent: str) -> Attempt | None:
         """The next attempt; None where there is none, or it waits for the answer of one under way."""
         history, pending = self.engine.history(), tuple(job.told for job in self.jobs)
-        attempt, self._waits = self._waits, None
-        if attempt is None:
+        waited, self._waits = self._waits, None
+        if waited is None:
             since = time.monotonic()
             attempt = self.engine.propose(source, parent, history, pending)
             self._spend(attempt.proposal.cost if attempt else Cost(), time.monotonic() - since)
         else:
-            attempt = self._guarded(attempt, attempt.proposal, source)
-        if attempt is not None and any(told.result and told.result == attempt.result for told in pending):
-            self._waits, attempt = attempt, None
+            attempt = self._on(source, *waited)
+        if attempt is not None and twin_of(attempt.result, attempt.change, pending):
+            self._waits, attempt = (attempt, source), None
         return attempt
+
+    @property
+    def _spent(self) -> bool:
+        """Whether proposers may spend nothing more."""
+        left = self.engine.allowance
+        return min(left.usd, left.tokens, left.seconds) <= 0
+
+    def _on(self, source: Mapping[str, str], attempt: Attempt, before: Mapping[str, str]) -> Attempt:
+        """The same change on the champion of now, guarded; overtaken where that is other code by now."""
+        proposal = attempt.proposal
+        try:
+            program = merged(source, before, {**before, **proposal.edits})
+        except DiffError:
+            return replace(attempt, finding=Finding(Verdict(Status.DISCARD, OVERTAKEN)))
+        edits = {path: text for path, text in program.items() if text != source[path]}
+        known = self.engine.guarded(replace(proposal, edits=edits), source, self.engine.history())
+        return replace(known, seed=attempt.seed, answers=attempt.answers)
 
     def _spend(self, cost: Cost, seconds: float) -> None:
         """Take from what proposers may spend until the caller says it anew."""
@@ -314,13 +339,10 @@ class Team:
             left.usd - cost.usd, left.tokens - cost.tokens, left.seconds - seconds
         )
 
-    def _guarded(self, attempt: Attempt, proposal: Proposal, source: Mapping[str, str]) -> Attempt:
-        known = self.engine.guarded(proposal, source, self.engine.history())
-        return replace(known, seed=attempt.seed, answers=attempt.answers)
-
     def _begin(self, worker: Worker, job: Job) -> None:
         worker.job = job
-        start = self.engine.start(job.attempt, job.source, self.engine.history())
+        others = len(self.jobs) - 1
+        start = self.engine.start(job.attempt, job.source, self.engine.history(), others)
         edits, deadline = job.attempt.proposal.edits, self.engine.judge.deadline
         worker.send(Order(edits, job.parent, start, deadline, worker.won))
         worker.won = ""
@@ -334,27 +356,30 @@ class Team:
             self.engine.judge.phase = f"starting worker {number}"
             idle = Worker(self._setup(number))
             self._workers.append(idle)
+            idle.wait()
         return idle
 
     # --- taking answers
 
     def _next_answer(self) -> Experiment | None:
         """Wait for a worker; its experiment, or None where it has more to do."""
-        engine, busy = self.engine, [worker for worker in self._workers if worker.job is not None]
-        engine.judge.phase = f"{len(busy)} candidates under way"
-        ready = wait([worker.connection for worker in busy])
+        engine = self.engine
+        engine.judge.phase = f"{len(self.jobs)} candidates under way"
+        worker, answer = self._answered()
         self._look_around()
-        worker = next(worker for worker in busy if worker.connection in ready)
-        job, answer = worker.job, worker.answer()
+        job = worker.job
         assert job is not None
         finding = answer.finding
-        if self._changed:
-            finding = replace(finding, verdict=Verdict(Status.VIOLATION, self._changed))
+        if job.spoilt:
+            finding = replace(finding, verdict=Verdict(Status.VIOLATION, job.spoilt))
         if finding.verdict.kept:
             if job.parent != engine.workspace.head():
                 return self._anew(worker, job, answer)
             if not job.asked and engine.target.holdout is not None:
-                if not engine.holdout_spent(sum(other.asked for other in self.jobs)):
+                if any(other.asked for other in self.jobs):
+                    worker.held = answer
+                    return None
+                if not engine.holdout_spent(sum(len(it.peeks) for it in self.jobs)):
                     worker.job = replace(job, asked=True)
                     worker.send(Question(job.attempt.proposal.edits, finding))
                     return None
@@ -368,14 +393,30 @@ class Team:
 
     def _look_around(self) -> None:
         """See what those under way have changed around the worktrees since this process was done."""
-        changed = self.engine.workspace.tampered() or differing(self._around, self.engine.surroundings())
-        if changed and self.jobs:
-            self._changed = f"running it, or one beside it, changed {', '.join(changed[:3])}"
+        engine = self.engine
+        head = engine.history().head or engine.workspace.root_commit
+        changed = [*engine.workspace.moved(head), *differing(self._around, engine.surroundings())]
+        if changed:
+            said = f"running it, or one beside it, changed {', '.join(changed[:3])}"
+            for worker in self._workers:
+                worker.job = worker.job and replace(worker.job, spoilt=said)
 
     def _done(self) -> None:
         """Note how things are left, a proposer's work undone."""
         self.engine.workspace.restore()
         self._around = self.engine.surroundings()
+
+    def _answered(self) -> tuple[Worker, Answer]:
+        """Wait for a worker that has answered; one whose answer is held back comes first when it may."""
+        if not any(job.asked for job in self.jobs):
+            for worker in self._workers:
+                if worker.held is not None:
+                    answer, worker.held = worker.held, None
+                    return worker, answer
+        busy = [worker for worker in self._workers if worker.job is not None and worker.held is None]
+        ready = wait([worker.connection for worker in busy])
+        worker = next(worker for worker in busy if worker.connection in ready)
+        return worker, worker.answer()
 
     def _concluded(self, worker: Worker, job: Job, answer: Answer) -> Experiment:
         worker.job = None
@@ -383,28 +424,24 @@ class Team:
         attempt = replace(job.attempt, finding=finding, printed=answer.printed)
         experiment = self._logged(attempt, job.source, job.parent, job.since)
         worker.won = experiment.commit or ""
-        if not self.jobs:
-            self._changed = ""
         return experiment
 
     def _anew(self, worker: Worker, job: Job, answer: Answer) -> Experiment | None:
-        """Make the same change on the champion of now, which is another, and have it judged again."""
+        """Have the same change judged again on the champion of now, which is another."""
         space = self.engine.workspace
-        source, proposal = space.source(), job.attempt.proposal
-        try:
-            program = merged(source, job.source, {**job.source, **proposal.edits})
-        except DiffError:
-            verdict = replace(answer.finding.verdict, status=Status.DISCARD, reason=OVERTAKEN)
-            found = replace(answer.finding, verdict=verdict)
-            return self._concluded(worker, job, replace(answer, finding=found))
-        edits = {path: text for path, text in program.items() if text != source[path]}
-        attempt = self._guarded(job.attempt, replace(proposal, edits=edits), source)
-        told = self.engine.pending(attempt, source, self.engine.history())
-        peeks = (*job.peeks, *(gate for gate in answer.finding.gates if gate.name == HOLDOUT))
-        job = Job(attempt, source, space.head(), job.since, told, peeks=peeks)
+        source, found = space.source(), answer.finding
+        attempt = self._on(source, job.attempt, job.source)
+        others = [it.told for it in self.jobs if it is not job]
+        if attempt.finding is None and twin_of(attempt.result, attempt.change, others):
+            said = f"the same change: {REASON}"
+            attempt = replace(attempt, finding=Finding(Verdict(Status.DUPLICATE, said)))
         if attempt.finding is not None:
-            return self._concluded(worker, job, Answer(attempt.finding, {}))
-        self._begin(worker, job)
+            verdict = attempt.finding.verdict
+            verdict = replace(found.verdict, status=verdict.status, reason=verdict.reason)
+            return self._concluded(worker, job, replace(answer, finding=replace(found, verdict=verdict)))
+        told = self.engine.pending(attempt, source, self.engine.history())
+        peeks = (*job.peeks, *(gate for gate in found.gates if gate.name == HOLDOUT))
+        self._begin(worker, Job(attempt, source, space.head(), job.since, told, peeks=peeks))
         return None
 
 
@@ -458,6 +495,8 @@ def _judged(said: Order | Question, trial: Trial) -> Finding:
     if isinstance(said, Question):
         return trial.hold_out(said.edits, said.finding)
     trial.worktrees.pinned, trial.judge.deadline = said.parent, said.deadline
+    if time.monotonic() > said.deadline:  # it has waited for its turn
+        return Finding(Verdict(Status.DISCARD, OUT_OF_TIME))
     if said.won:
         trial.judge.promoted(said.won)
     return trial.evaluate(said.edits, said.parent, said.start)
@@ -475,7 +514,7 @@ def _turn(setup: Setup) -> Iterator[None]:
 
 
 def _wait_for_the_end() -> None:
-    sys.stdin.buffer.read()
+    os.read(0, 1)
     os.kill(os.getpid(), signal.SIGTERM)
 
 

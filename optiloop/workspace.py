@@ -53,6 +53,8 @@ class Workspace(Worktrees):
         start: Callable[[Path], str] | None = None,
     ) -> None:
         super().__init__(place, place.home, editable, produced=produced, held_out=held_out)
+        self.workers = place.home / "workers"
+        """Where workers have worktrees of their own."""
         self.branch = f"optiloop/{name}"
         self.snapshot = ""
         """As the checkout had the target at first; not `root_commit` where `start` chose another text."""
@@ -122,6 +124,15 @@ class Workspace(Worktrees):
         if self.scratch.exists():
             remove_tree(self.scratch)
         self.scratch.mkdir()
+        self.clear_workers()
+
+    def clear_workers(self) -> None:
+        """Take away what workers have left, those of a killed team too."""
+        folder = self.workers
+        if folder.exists():
+            for own in [path for path in folder.iterdir() if path.is_dir()]:
+                Worktrees(self.place, own, self.editable).remove()
+            remove_tree(folder)
 
     def _init(self) -> None:
         """Make the private repository in one step: half a repository would never open again."""
@@ -322,11 +333,14 @@ class Workspace(Worktrees):
 
     def tampered(self) -> list[str]:
         """The same, and the branch where it was moved."""
-        changed = super().tampered()
-        if self._read_ref() == self._at:
-            return changed
-        self._git("update-ref", f"refs/heads/{self.branch}", self._at)
-        return sorted((f"branch {self.branch}", *changed))
+        return sorted((*self.moved(self._at), *super().tampered()))
+
+    def moved(self, head: str) -> list[str]:
+        """The branch, where it is no longer at `head`; it is put back there."""
+        if self._read_ref() == head:
+            return []
+        self._git("update-ref", f"refs/heads/{self.branch}", head)
+        return [f"branch {self.branch}"]
 
     def surroundings(self) -> Manifest:
         """Facts of what lies around the worktrees and must stay as it is while a candidate runs.
@@ -363,10 +377,11 @@ class Workspace(Worktrees):
     def _advance(self, edits: Mapping[str, str], commit: str) -> None:
         """Write the new champion where the old one lay; what else is there was checked before the keep."""
         for path, text in edits.items():
-            write_text(self.base / path, text)
-            for tree in TREES:
-                file = self._full(path)
-                self._pristine[tree][file] = facts_of((self._trees[tree] / file).lstat())
+            file = self._full(path)
+            for tree, folder in self._trees.items():
+                if tree == "base" or file not in self._staged:
+                    write_text(folder / file, text)
+                self._pristine[tree][file] = facts_of((folder / file).lstat())
         self._staged = frozenset()
         self._at = commit
 

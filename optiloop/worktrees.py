@@ -77,7 +77,7 @@ class Worktrees:
         """Git's own folder of one of our worktrees, or None where it has none."""
         pointer = str(self.folder.resolve() / tree / ".git")
         for gitdir in (self.place.git_dir / "worktrees").glob("*/gitdir"):
-            if gitdir.read_text(encoding="utf-8", errors="replace").strip() == pointer:
+            if (text_or_none(gitdir) or "").strip() == pointer:  # gone, where another's is being removed
                 return gitdir.parent
         return None
 

@@ -143,6 +143,11 @@ def test_where_one_side_has_changed_nothing_the_other_is_the_merge(old: str, new
     assert merged({"a": new}, {"a": old}, {"a": old}) == {"a": new}
 
 
+def test_no_two_lines_are_glued_together() -> None:
+    with pytest.raises(DiffError, match="whose end"):
+        merged({"a": "x\ny"}, {"a": "x\ny\n"}, {"a": "x\ny\nz\n"})
+
+
 @pytest.mark.parametrize(
     ("ours", "theirs"),
     [("1\nB\n3\n", "1\nb\n3\n"), ("1\nx\n2\n3\n", "1\ny\n2\n3\n"), ("1\n3\n", "1\nb\n3\n")],

@@ -14,17 +14,18 @@ from pathlib import Path
 
 import pytest
 
+from optiloop import steering
 from optiloop.campaign import Run
 from optiloop.errors import AllowanceError, ProposerError, UsageError
 from optiloop.ledger import Ledger
 from optiloop.loop import Engine
-from optiloop.memory.history import OVERTAKEN, History, lesson_of
+from optiloop.memory.history import HOLDOUT_SPENT, OVERTAKEN, History, lesson_of
 from optiloop.memory.under_way import UnderWay
-from optiloop.model import Brief, Command, Cost, Experiment, Metric, Proposal, Spent, Status
+from optiloop.model import HOLDOUT, Brief, Command, Cost, Experiment, Metric, Proposal, Spent, Status
 from optiloop.sandbox import Outcome
 from optiloop.stopping import Limits
 from optiloop.targets import load_target
-from optiloop.team import FOLDER, Team
+from optiloop.team import Team
 from optiloop.testing import (
     TOY_EDITABLE,
     ScriptedProposer,
@@ -33,6 +34,7 @@ from optiloop.testing import (
     toy_text,
     write_toy_target,
 )
+from optiloop.verify import verified
 
 PATIENCE = 60.0
 """Seconds after which what a test waits for is not coming."""
@@ -74,7 +76,7 @@ def ran(folder: Path, proposer: object, workers: int = 2, **limits: int) -> list
         found = list(Run(engine, Limits(**limits), workers=workers))
         assert found == log(folder)
         assert engine.workspace.tampered() == []
-    assert not (home(folder) / FOLDER).exists()
+    assert not (home(folder) / "workers").exists()
     assert verified_whole(folder)
     return found
 
@@ -88,12 +90,13 @@ def log(folder: Path) -> list[Experiment]:
 
 
 def verified_whole(folder: Path) -> bool:
-    """Each keep stands on the one before it, and the branch ends with the last."""
+    """Each keep stands on the one before it, the branch ends with the last, samples give the verdicts."""
     with Engine.opened(load_target(folder), ScriptedProposer()) as engine:
         commits = [one.commit for one in log(folder) if one.commit]
         parents = [one.parent for one in log(folder) if one.commit]
         assert commits == engine.workspace.commits()
         assert parents == [engine.workspace.root_commit, *commits][: len(parents)]
+        assert verified(engine).fault is None
     return True
 
 
@@ -159,6 +162,41 @@ def test_what_is_under_way_counts_as_spent(folder: Path) -> None:
     assert len(ran(folder, Frugal(*dear), workers=3, usd=2)) == 2
 
 
+def test_before_a_pause_what_is_under_way_is_finished(folder: Path) -> None:
+    changes = Changes(*[("A=50", f"A={number}") for number in range(60, 66)])
+    with Engine.opened(load_target(folder), changes, sandbox="process") as engine:
+        run = iter(Run(engine, Limits(cycles=6), workers=3))
+        next(run)
+        steering.pause(home(folder))
+        assert [next(run).status for _ in range(2)] == [Status.DISCARD] * 2
+        steering.resume(home(folder))
+        assert len(list(run)) == 3
+
+
+def test_a_proposer_is_shown_the_champion(folder: Path) -> None:
+    shown = []
+
+    class Looks(Changes):
+        def propose(self, brief: Brief) -> Proposal | None:
+            shown.append((brief.folder / TOY_EDITABLE).read_text() == brief.source[TOY_EDITABLE])
+            return super().propose(brief)
+
+    ran(folder, Looks(("A=50", "A=40"), ("B=30", "B=20"), ("C=20", "C=10")))
+    assert all(shown)
+    assert len(shown) > 3
+
+
+def test_a_proposal_that_waits_is_in_the_log_at_the_end(folder: Path) -> None:
+    """It was paid for."""
+    again = program("A=60", *LINES[1:])
+    script = ScriptedProposer(again, again)
+    with Engine.opened(load_target(folder), script, sandbox="process") as engine:
+        engine.prepare()
+        with Team(engine, 2) as team:
+            assert team.cycle() is not None
+            assert [one.status for one in team.drained()] == [Status.DUPLICATE]
+
+
 def test_a_proposer_that_fails_ends_no_other(folder: Path) -> None:
     error = ProposerError("nothing said")
     found = ran(folder, ScriptedProposer(program("A=60", *LINES[1:]), error, program("A=61", *LINES[1:])))
@@ -175,10 +213,41 @@ def test_a_candidate_that_changes_its_judge_is_found_out(folder: Path) -> None:
 
 def test_what_touches_the_log_spoils_all_that_run_beside_it(folder: Path) -> None:
     """Whose hand it was cannot be told at `process`, so no keep comes of it."""
-    hostile = f"echo '{{}}' >> {home(folder)}/experiments.jsonl\n{toy_text(1)}"
-    found = ran(folder, ScriptedProposer(hostile, program("A=40", *LINES[1:]), program("A=41", *LINES[1:])))
-    assert [one.status for one in found][:2] == [Status.VIOLATION] * 2
+    here, there = folder / "here", folder / "there"
+    touch = f"echo '{{}}' >> {home(folder)}/experiments.jsonl"
+    hostile = f"until [ -e {there} ]; do sleep 0.05; done\n{touch}\ntouch {here}\n{toy_text(1)}"
+    beside = f"touch {there}\nuntil [ -e {here} ]; do sleep 0.05; done\n{program('A=40', *LINES[1:])}"
+    found = ran(folder, ScriptedProposer(hostile, beside))
+    assert [one.status for one in found] == [Status.VIOLATION] * 2
     assert "experiments.jsonl" in found[0].reason
+
+
+def test_who_comes_after_is_not_to_blame(folder: Path) -> None:
+    hostile = f"echo '{{}}' >> {home(folder)}/experiments.jsonl\n{toy_text(1)}"
+    later = [program(f"A={number}", *LINES[1:]) for number in range(60, 64)]
+    found = ran(folder, ScriptedProposer(hostile, *later))
+    assert [one.status for one in found].count(Status.VIOLATION) <= 2
+    assert [one.status for one in found].count(Status.DISCARD) >= 3
+
+
+def test_what_is_done_while_a_proposer_thinks_is_found_out(folder: Path) -> None:
+    """The branch is put back before anything is built on it."""
+    repository = home(folder) / "repository.git"
+    git = f"git --git-dir={repository} -c user.name=x -c user.email=x@x"
+    forged = f"$({git} commit-tree -m forged optiloop/toy^{{tree}})"
+    hostile = (
+        f"{git} update-ref refs/heads/optiloop/toy {forged}\necho > {home(folder)}/claim.json\n{toy_text(1)}"
+    )
+
+    class Slow(ScriptedProposer):
+        def propose(self, brief: Brief) -> Proposal | None:
+            if brief.recall.spent(self.ORIGIN).experiments == 1:
+                wait_until((home(folder) / "claim.json").exists)
+            return super().propose(brief)
+
+    found = ran(folder, Slow(hostile, program("A=40", *LINES[1:])))
+    assert found[0].status is Status.VIOLATION
+    assert "branch optiloop/toy" in found[0].reason
 
 
 def test_a_candidate_that_moves_the_branch_is_found_out(folder: Path) -> None:
@@ -199,9 +268,10 @@ def test_the_hold_out_is_asked_no_more_often_than_it_may(folder: Path) -> None:
     toml = folder / "target.toml"
     toml.write_text(f'{toml.read_text()}\n[holdout]\ncommand = "sh gate.sh"\npeeks = 2\n')
     found = ran(folder, Changes(("A=50", "A=40"), ("B=30", "B=20"), ("C=20", "C=10")), workers=3)
-    asked = [gate for one in found for gate in one.gates if gate.name == "holdout"]
-    assert len(asked) <= 2
-    assert any(one.status is Status.KEEP for one in found)
+    asked = [gate for one in found for gate in one.gates if gate.name == HOLDOUT]
+    assert len(asked) == 2
+    assert [one.status for one in found] == [Status.KEEP, Status.KEEP, Status.GATE_FAILED]
+    assert found[2].reason == HOLDOUT_SPENT
 
 
 def test_what_is_timed_runs_alone(tmp_path: Path) -> None:
@@ -285,7 +355,7 @@ def test_however_it_ends_its_workers_and_candidates_end_too(folder: Path, number
     assert run.wait(PATIENCE) == (-9 if number is signal.SIGKILL else 130)
     wait_until(lambda: not any(map(is_there, (*workers, *pids(folder)))))
     assert log(folder) == [], "nothing of them was finished"
-    assert (home(folder) / FOLDER).exists() is (number is signal.SIGKILL)
+    assert (home(folder) / "workers").exists() is (number is signal.SIGKILL)
     (folder / "script.jsonl").unlink()
     assert [one.status for one in ran(folder, Changes(("A=50", "A=40")))] == [Status.KEEP]
 

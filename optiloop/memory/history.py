@@ -64,7 +64,7 @@ UNANSWERED = frozenset({OUT_OF_TIME, HOLDOUT_SPENT, OVERTAKEN})
 
 
 def is_unanswered(reason: str) -> bool:
-    """Whether a reason says that time ran out, and nothing about the candidate."""
+    """Whether a reason says nothing about the candidate: that time ran out, or others came first."""
     return reason in UNANSWERED or reason.startswith("undecided when")
 
 
@@ -181,7 +181,8 @@ class History:
             self._by_cell[place].setdefault(family_of(lesson), []).append(lesson)
         if experiment.change is not None and experiment.status in RAN:
             self._runs_of[experiment.change] += 1
-        self.audits.learn(experiment)
+        if experiment.reason not in UNANSWERED:
+            self.audits.learn(experiment)
         for key, table in ((experiment.result, self._by_result), (experiment.change, self._by_change)):
             if key is not None and experiment.status in RAN and experiment.reason not in UNANSWERED:
                 table[key] = index

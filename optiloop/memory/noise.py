@@ -62,11 +62,11 @@ class Yardstick:
         """A costly champion's level; None for other metrics."""
         return self._level
 
-    def alpha(self, policy: Policy) -> float:
-        """The probability of a false keep that the next test may have."""
+    def alpha(self, policy: Policy, under_way: int = 0) -> float:
+        """The probability of a false keep that the next test may have, after those that are under way."""
         if not policy.strict:
             return policy.alpha
-        return min(policy.alpha, session_level(self._tests + 1, self._kept, FALSE_SHARE))
+        return min(policy.alpha, session_level(self._tests + under_way + 1, self._kept, FALSE_SHARE))
 
     def learn(self, experiment: Experiment, measurement: Measurement, *, earlier: bool = False) -> None:
         """Take in a measured experiment that touched nothing it must not.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from optiloop.memory.fingerprint import result_fingerprint
+from optiloop.memory.fingerprint import change_fingerprint, result_fingerprint
 from optiloop.memory.history import History, family_of, places_and_files, plus
 from optiloop.memory.novelty import PROGRAM
 from optiloop.model import Kin, Lesson, Novelty, Recall, Spent
@@ -42,9 +42,8 @@ class UnderWay:
 
     def kin(self, before: Mapping[str, str], after: Mapping[str, str]) -> Kin:
         """See model.Recall."""
-        result = result_fingerprint(after)
-        if any(it.result == result for it in self.pending):
-            return Kin(Novelty.DUPLICATE_RUN, "", PROGRAM, f"the same program: {REASON}", refused=True)
+        if twin_of(result_fingerprint(after), change_fingerprint(before, after), self.pending):
+            return Kin(Novelty.DUPLICATE_RUN, "", PROGRAM, f"the same change: {REASON}", refused=True)
         return self.history.kin(before, after)
 
     def spent(self, origin: str, family: str | None = None) -> Spent:
@@ -95,6 +94,14 @@ class UnderWay:
     @staticmethod
     def _first(found: Iterable[Lesson]) -> Lesson | None:
         return next(iter(found), None)
+
+
+def twin_of(result: str | None, change: str | None, pending: Iterable[Lesson]) -> Lesson | None:
+    """What is under way that ends in the same program, or makes the same change of the same code."""
+    for lesson in pending:
+        if (result and lesson.result == result) or (change and lesson.change == change):
+            return lesson
+    return None
 
 
 def _more(known: Spent, pending: Iterable[Lesson]) -> Spent:

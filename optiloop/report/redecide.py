@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from optiloop.decide import OUT_OF_TIME, decide, recheck
+from optiloop.decide import decide, recheck
+from optiloop.memory.history import UNANSWERED
 from optiloop.model import DEMOTION, Experiment, Measurement, Pair, Rule, Status, Target, Verdict
 
 SHORT = "needs more samples than were taken"
@@ -73,7 +74,7 @@ def _as_measured(target: Target, measured: Measurement) -> Target:
 
 
 def _by_samples(experiment: Experiment) -> bool:
-    ended_early = experiment.reason == OUT_OF_TIME or "budget of" in experiment.reason
+    ended_early = experiment.reason in UNANSWERED or "budget of" in experiment.reason
     return experiment.status in (Status.KEEP, Status.DISCARD) and not ended_early
 
 
