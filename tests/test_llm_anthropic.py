@@ -8,6 +8,8 @@ from llm_server import HASTY, KEY, SCHEMA, Turn, ask, playing, says
 from optiloop.errors import OptiloopError, ProposerError, ProposerGoneError
 from optiloop.proposers.llm.anthropic import Anthropic
 from optiloop.proposers.llm.chat import Reply
+from optiloop.vault.door import WORD, Door, Question
+from optiloop.vault.memory import Memory
 
 
 def answer(**more: object) -> dict[str, object]:
@@ -154,3 +156,20 @@ def test_without_a_key_the_variable_is_named(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.delenv("ANTHROPIC_BASE_URL", raising=False)
     with pytest.raises(ProposerGoneError, match="ANTHROPIC_API_KEY is not set"):
         Anthropic("claude-sonnet-4-5")
+
+
+def test_a_vault_s_judge_is_heard_through_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It tells no probabilities: the word that it says counts as sure, another word as no answer."""
+    words = [
+        says(answer(content=[{"type": "text", "text": text}])) for text in ("Yes.", "no, it is not", "Hm")
+    ]
+    with playing(*words, GOOD) as server:
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
+        door, model = Door(Memory(None)), "anthropic:claude-sonnet-4-5"
+        prompts = ("Is water wet?", "Is fire wet?", "Is it?")
+        assert [door.probability_yes(one, model=model, system="One word.") for one in prompts] == [1, 0, None]
+        said = door.ask(Question(model, "Say hi.", num_predict=12))
+    assert (said.text, said.finish, said.tokens_in) == ("hi", "stop", 1000)
+    bodies = [asked.body for asked in server.asked]
+    assert [body["max_tokens"] for body in bodies] == [WORD, WORD, WORD, 12]
+    assert {body.get("system") for body in bodies} == {"One word.", None}

@@ -1,7 +1,8 @@
 """The one door to models: workers and judges are asked here, and answers come back by content. Effect.
 
 A model is named as proposers name them: `local:smollm2`, `local:/path/to.gguf`, `ollama:qwen2.5:1.5b`,
-`openai:NAME`; or by an alias such as `worker`, which stands for the first of several that is there.
+`openai:NAME`, `anthropic:NAME`; or by an alias such as `worker`, which stands for the first of several
+that is there.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from threading import RLock
 from typing import Any, Literal, Protocol, cast
 
 from optiloop.errors import OptiloopError, ProposerError, ProposerGoneError, TargetError, UsageError
+from optiloop.proposers.llm.chat import Message, Request, Role
 from optiloop.proposers.llm.patience import Patience, TransientError, persist
 from optiloop.proposers.llm.wire import Endpoint, failures, post, spoken
 from optiloop.vault.memory import Memory, key_of
@@ -34,6 +36,8 @@ CONTEXT = 8192
 """Tokens of the embedded engine's context, where the model has so many."""
 LIKELIEST = 20
 """Tokens whose probabilities a server tells."""
+WORD = 8
+"""Tokens for one word, of a server that tells no probabilities."""
 _PATIENCE = Patience(attempts=3, call=180.0, total=300.0)
 _MOST_BYTES_PER_TOKEN = 8
 _FINISH: dict[object, Finish] = {"stop": "stop", "length": "length", "content_filter": "refusal"}
@@ -221,7 +225,9 @@ def server_of(name: str, memory: Memory) -> Server:
         from optiloop.proposers.llm.openai import from_environment
 
         return Completions(name, from_environment(name))
-    raise UsageError(f"no model {name!r}; there are local:MODEL, ollama:MODEL, openai:MODEL")
+    if kind == "anthropic" and model:
+        return Messages(model)
+    raise UsageError(f"no model {name!r}; there are local:MODEL, ollama:MODEL, openai:MODEL, anthropic:MODEL")
 
 
 class Completions:
@@ -235,6 +241,31 @@ class Completions:
 
     def put(self, question: Question, *, likely: bool) -> Raw:
         return completed(self.name.partition(":")[2], self._to, question, likely=likely)
+
+    def close(self) -> None:
+        pass
+
+
+class Messages:
+    """A model of Anthropic's Messages API. It tells no probabilities: the word it says counts as sure."""
+
+    def __init__(self, model: str) -> None:
+        from optiloop.proposers.llm.anthropic import Anthropic, from_environment
+
+        self._to = from_environment(f"anthropic:{model}")
+        self._chat = Anthropic(model, to=self._to, patience=_PATIENCE)
+
+    def identity(self) -> str:
+        return f"{self._chat.name} at {self._to.shown}"
+
+    def put(self, question: Question, *, likely: bool) -> Raw:
+        messages = tuple(Message(cast("Role", it["role"]), it["content"]) for it in question.messages)
+        said = self._chat.complete(
+            Request(messages, WORD if likely else question.num_predict, temperature=question.temperature)
+        )
+        words = said.text.split()
+        sure = ((words[0], 0.0),) if likely and words else ()
+        return Raw(said.text, said.finish, said.tokens_in, said.tokens_out, sure)
 
     def close(self) -> None:
         pass
