@@ -533,7 +533,8 @@ def test_check(toy):
     assert (found["value"], found["noise"], found["advice"]) == (100.0, None, [])
 
 
-RANDOM = "1e$(( $(od -An -N1 -tu1 /dev/urandom) % 30 ))"  # so widely that no load of the machine is as wide
+RANDOM = "1$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')e$(( $(od -An -N1 -tu1 /dev/urandom) % 30 ))"
+"""No two are equal, and they vary so widely that no load of the machine is as wide."""
 TIMED = """\
 name = "toy"
 editable = ["value.txt"]
