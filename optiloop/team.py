@@ -224,7 +224,7 @@ class Team:
         self._around: Mapping[str, tuple[int, ...]] = {}
 
     def __enter__(self) -> Self:
-        self._done()
+        self._note_surroundings()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -275,7 +275,7 @@ class Team:
         if self._waits:
             (attempt, before), self._waits = self._waits, None
             source, parent = self.engine.workspace.source(), self.engine.workspace.head()
-            attempt = self._on(source, attempt, before)
+            attempt = self._rebased(source, attempt, before)
             unasked = Finding(Verdict(Status.DISCARD, OUT_OF_TIME))
             finding = attempt.finding or unasked
             yield self._logged(replace(attempt, finding=finding), source, parent, time.monotonic())
@@ -287,12 +287,12 @@ class Team:
         engine = self.engine
         while len(self.jobs) < most and not (self.jobs and self._spent):
             self._look_around()
-            self._done()
+            self._note_surroundings()
             history = engine.history()
             source, parent, since = engine.workspace.source(), engine.workspace.head(), time.monotonic()
             attempt = self._proposed(source, parent)
             self._look_around()
-            self._done()
+            self._note_surroundings()
             if attempt is None:
                 return None
             if attempt.finding is not None:
@@ -310,7 +310,7 @@ class Team:
             attempt = self.engine.propose(source, parent, history, pending)
             self._spend(attempt.proposal.cost if attempt else Cost(), time.monotonic() - since)
         else:
-            attempt = self._on(source, *waited)
+            attempt = self._rebased(source, *waited)
         if attempt is not None and twin_of(attempt.result, attempt.change, pending):
             self._waits, attempt = (attempt, source), None
         return attempt
@@ -321,7 +321,7 @@ class Team:
         left = self.engine.allowance
         return min(left.usd, left.tokens, left.seconds) <= 0
 
-    def _on(self, source: Mapping[str, str], attempt: Attempt, before: Mapping[str, str]) -> Attempt:
+    def _rebased(self, source: Mapping[str, str], attempt: Attempt, before: Mapping[str, str]) -> Attempt:
         """The same change on the champion of now, guarded; overtaken where that is other code by now."""
         proposal = attempt.proposal
         try:
@@ -388,7 +388,7 @@ class Team:
 
     def _logged(self, attempt: Attempt, source: Mapping[str, str], parent: str, since: float) -> Experiment:
         experiment = self.engine.conclude(attempt, source, parent, seconds=time.monotonic() - since)
-        self._done()
+        self._note_surroundings()
         return experiment
 
     def _look_around(self) -> None:
@@ -401,7 +401,7 @@ class Team:
             for worker in self._workers:
                 worker.job = worker.job and replace(worker.job, spoilt=said)
 
-    def _done(self) -> None:
+    def _note_surroundings(self) -> None:
         """Note how things are left, a proposer's work undone."""
         self.engine.workspace.restore()
         self._around = self.engine.surroundings()
@@ -430,7 +430,7 @@ class Team:
         """Have the same change judged again on the champion of now, which is another."""
         space = self.engine.workspace
         source, found = space.source(), answer.finding
-        attempt = self._on(source, job.attempt, job.source)
+        attempt = self._rebased(source, job.attempt, job.source)
         others = [it.told for it in self.jobs if it is not job]
         if attempt.finding is None and twin_of(attempt.result, attempt.change, others):
             said = f"the same change: {REASON}"
